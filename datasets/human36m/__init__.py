@@ -1,0 +1,1 @@
+"""datasets.human36m."""
