@@ -86,10 +86,23 @@ class SummarizeFn(Protocol):
     """Per-example metric values of a whole split (host, no padding) to named figures.
 
     The values come in the order of the data set, so the figures depend neither on
-    batch size nor on the number of devices.
+    batch size nor on the number of devices. A figure of one part of the whole is named
+    `measure/part` (`pdj/kneeR`) and is reported in a table of its own.
     """
 
     def __call__(self, values: Mapping[str, np.ndarray]) -> Mapping[str, float]: ...
+
+
+@runtime_checkable
+class BaselinesFn(Protocol):
+    """Named predictors that ignore the image, for a table beside the model's row.
+
+    They are made from the statistics of the training data (`TaskData.statistics`).
+    """
+
+    def __call__(
+        self, statistics: Mapping[str, np.ndarray]
+    ) -> Mapping[str, PredictFn]: ...
 
 
 def mean_of_each(values: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -110,6 +123,7 @@ class Task:
       summarize: Per-example values of a split to the figures that are reported.
       pictures: Pictures drawn from a batch for the log; None draws nothing.
       selection: `(figure, 'min' | 'max')`: which figure decides the best checkpoint.
+      baselines: Predictors that ignore the input, to judge the figures against.
     """
 
     init: InitFn
@@ -120,6 +134,7 @@ class Task:
     summarize: SummarizeFn = mean_of_each
     pictures: PicturesFn | None = None
     selection: tuple[str, str] | None = None
+    baselines: BaselinesFn | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +151,8 @@ class TaskData:
         such a system hold only indices.
       steps_per_epoch: Number of training batches in one pass over the data.
       description: What the data is, for logs and result files.
+      statistics: Computes statistics of the labelled training data for the task's
+        baselines; empty where there are no labels.
     """
 
     train: Callable[[int], Iterator[Batch]]
@@ -143,3 +160,4 @@ class TaskData:
     steps_per_epoch: int
     description: str
     resident: Batch = dataclasses.field(default_factory=dict)
+    statistics: Callable[[], Mapping[str, np.ndarray]] = dict

@@ -1,1 +1,46 @@
-"""posejax.procedures."""
+"""What a run does: one function per verb, chosen per system in a literal table.
+
+A verb takes a `Run` and returns what it prints. Its module is imported when it is
+called, so that the command line answers `--help` at once.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Verb = Callable[[Any], Mapping[str, Any]]
+
+
+def _train(run) -> Mapping[str, Any]:
+    from posejax.procedures import train
+
+    return train.train(run)
+
+
+def _evaluate(run) -> Mapping[str, Any]:
+    from posejax.procedures import evaluate
+
+    return evaluate.evaluate(run)
+
+
+def _predict_images(run) -> Mapping[str, Any]:
+    from posejax.procedures import predict_images
+
+    return predict_images.predict_images(run)
+
+
+def _import_weights(run) -> Mapping[str, Any]:
+    from posejax.procedures import import_weights
+
+    return import_weights.import_weights(run)
+
+
+VERBS: Mapping[str, Mapping[str, Verb]] = {
+    "template_warp": {
+        "train": _train,
+        "evaluate": _evaluate,
+        "predict": _predict_images,
+        "import_weights": _import_weights,
+    },
+}
+
+MODES = tuple(dict.fromkeys(mode for verbs in VERBS.values() for mode in verbs))

@@ -1,0 +1,16 @@
+r"""Template warp, `baseline` (Yoo and Russakovsky 2023).
+
+  python -m posejax.main --config configs/baseline.py
+
+T-pose template, perceptual loss only. Reported in the authors' notebook as a box plot
+only: median per-frame PDJ@0.05 0.27. Not run here on Human3.6M.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.bases import template_warp
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the run's config; `variant` is '' or 'own_videos'."""
+    return template_warp.get_config(variant)

@@ -1,0 +1,96 @@
+"""Every field of template_warp once: comment, unit, legal values; returned locked.
+
+Published settings (Yoo and Russakovsky 2023). `sample` holds the fields that differ on
+the embedded sample (`--data sample`), so that a run takes minutes on two CPU cores.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the base; `variant` is '' (Human3.6M) or 'own_videos'."""
+    config = ConfigDict()
+    config.system = "template_warp"
+    config.seed = 0  # of parameters, data order and augmentation
+
+    # Input.
+    config.data = ConfigDict()
+    config.data.name = "human36m"  # prepared set: human36m | own_videos | people_sample
+    config.data.config = "crops"  # its builder configuration: crops | crops_all (takes)
+    config.data.pairing = "all"  # all | half_and_flips
+    config.data.num_workers = 0  # decoding processes; 0 = threads of this process
+    config.image_size = 256  # side of the square crop, pixels; a multiple of 64
+    config.channel_order = "bgr"  # bgr (as published) | rgb (as VGG-19 was trained)
+
+    # Model.
+    config.template = "t_pose"  # t_pose | natural
+    config.scheme = "affine"  # affine | two_step | constrained
+    config.constrained_identity = True  # constrained: I + R diag(s) as published
+    config.warp = "sampling"  # sampling (bilinear) | gaussian (closed form, faster)
+    config.regressor_features = (32, 64, 128, 256, 512, 512, 512)
+    config.translator_features = (32, 64, 128, 256)
+    config.compute_dtype = "float32"  # float32 | bfloat16, of the networks only
+    config.vgg = ConfigDict()
+    config.vgg.weights = "torchvision"  # torchvision (imported file) | random
+    config.vgg.width = 1.0  # random only: share of VGG-19's channels
+
+    # Loss: one weight per term.
+    config.weights = ConfigDict()
+    config.weights.perceptual = 1.0
+    config.weights.pixel = 0.0
+    config.weights.anchor = 0.5
+    config.weights.boundary = 1.0
+
+    # Optimiser: Adam, no decay, no clipping, no schedule.
+    config.optimizer = ConfigDict()
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.b1 = 0.9
+    config.optimizer.b2 = 0.999
+    config.optimizer.eps = 1e-8
+
+    # Length; an entry in steps or epochs that is 0 is derived from the other.
+    config.batch_size = 48  # pairs, over all devices
+    config.num_epochs = 50
+    config.num_steps = 0  # 0 = num_epochs whole epochs
+
+    # Evaluation: joints from anchors.
+    config.evaluation = ConfigDict()
+    config.evaluation.batch_size = 48
+    config.evaluation.every = 0  # steps; 0 = once an epoch
+    config.evaluation.midpoint = True  # abdomen, chest and neck as means of anchors
+    config.evaluation.symmetric_hip = False  # True: right hip as mean of two anchors
+
+    # Log and checkpoints.
+    config.log = ConfigDict()
+    config.log.every = 1  # steps between lines of metrics.jsonl
+    config.log.pictures_every = 500  # steps between image grids
+    config.log.checkpoint_every = 0  # steps; 0 = once an epoch
+
+    # The loop.
+    config.loop = ConfigDict()
+    config.loop.steps_per_call = 0  # 0 = by backend: 1 on CPU, 8 on accelerators
+    config.loop.prefetch = 2  # batches on the device ahead of use
+
+    # What differs on the embedded sample.
+    config.sample = ConfigDict()
+    config.sample.data = ConfigDict({"name": "people_sample", "config": "crops"})
+    config.sample.image_size = 64
+    config.sample.batch_size = 24
+    config.sample.regressor_features = (16, 32, 64, 128, 128, 128, 128)
+    config.sample.translator_features = (16, 32, 64, 128)
+    config.sample.vgg = ConfigDict({"weights": "random", "width": 0.25})
+    config.sample.num_steps = 900
+    config.sample.evaluation = ConfigDict({"every": 300, "batch_size": 64})
+    config.sample.log = ConfigDict({"pictures_every": 300, "checkpoint_every": 150})
+
+    if variant == "own_videos":
+        # Little footage, no VGG file asked for: a person's own videos train at once.
+        config.data.name = "own_videos"
+        config.batch_size = 16
+        config.num_epochs = 100
+        config.vgg.weights = "random"
+    elif variant:
+        raise ValueError(
+            f"config variant is {variant!r}; expected nothing or 'own_videos'."
+        )
+    return config.lock()

@@ -1,0 +1,20 @@
+r"""Template warp, `mse_natural_twostepwarp` (Yoo and Russakovsky 2023).
+
+  python -m posejax.main --config configs/mse_natural_twostepwarp.py
+
+Natural template, coarse-to-fine warp. Published: PDJ@0.05 39.04, normalised L2 7.02 %
+(S9, S11). Not run here on Human3.6M.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.bases import template_warp
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the run's config; `variant` is '' or 'own_videos'."""
+    config = template_warp.get_config(variant)
+    config.template = "natural"
+    config.weights.pixel = 1.0
+    config.scheme = "two_step"
+    return config

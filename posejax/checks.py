@@ -1,0 +1,43 @@
+"""One-line errors for values that come from a user: configs, flags, files."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+def nearest(found: str, allowed: Iterable[str]) -> str:
+    """Returns `allowed` as text, the names nearest to `found` first."""
+    names = sorted(allowed)
+    close = difflib.get_close_matches(str(found), names, n=3, cutoff=0.5)
+    rest = [name for name in names if name not in close]
+    return ", ".join(repr(name) for name in close + rest)
+
+
+def unknown(argument: str, found: Any, allowed: Iterable[str]) -> ValueError:
+    """Returns the error for a value that is none of the legal names."""
+    return ValueError(
+        f"{argument} is {found!r}; expected one of {nearest(found, allowed)}."
+    )
+
+
+def require_choice(argument: str, found: Any, allowed: Iterable[str]) -> str:
+    """Returns `found` if it is one of the `allowed` names.
+
+    Raises:
+      ValueError: naming the argument, what was found and the nearest legal values.
+    """
+    allowed = tuple(allowed)
+    if found not in allowed:
+        raise unknown(argument, found, allowed)
+    return found
+
+
+def require_at_least(argument: str, found: float, least: float) -> float:
+    """Returns `found` if it is a number of at least `least`.
+
+    Raises:
+      ValueError: naming the argument, what was found and the bound.
+    """
+    if not found >= least:
+        raise ValueError(f"{argument} is {found!r}; expected at least {least}.")
+    return found
