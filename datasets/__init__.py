@@ -1,1 +1,1 @@
-"""datasets."""
+"""Dataset builders: raw files to prepared shards that posejax reads."""

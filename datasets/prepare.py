@@ -1,0 +1,242 @@
+r"""Prepares a data set: raw files in, shards that posejax reads out.
+
+  python -m datasets.prepare human36m --manual_dir DIR [--config crops] [--data_dir data]
+
+Running it again does nothing when the set is finished, and goes on where it stopped
+when it was interrupted. What each set needs is in `datasets/README.md`.
+"""
+
+import argparse
+import contextlib
+import difflib
+import errno
+import os
+import pathlib
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+INCOMPLETE = "incomplete."
+
+
+def _people_sample() -> type:
+    from datasets.people_sample import people_sample_dataset_builder
+
+    return people_sample_dataset_builder.Builder
+
+
+def _human36m() -> type:
+    from datasets.human36m import human36m_dataset_builder
+
+    return human36m_dataset_builder.Builder
+
+
+def _own_videos() -> type:
+    from datasets.own_videos import own_videos_dataset_builder
+
+    return own_videos_dataset_builder.Builder
+
+
+BUILDERS: dict[str, Callable[[], type]] = {
+    "people_sample": _people_sample,
+    "human36m": _human36m,
+    "own_videos": _own_videos,
+}
+
+NEEDS_FILES = frozenset({"human36m", "own_videos"})
+
+
+def prepare(
+    name: str,
+    *,
+    config: str = "crops",
+    data_dir: str | os.PathLike[str] = "data",
+    manual_dir: str | os.PathLike[str] | None = None,
+    progress: str = "auto",
+    num_workers: int | None = None,
+) -> pathlib.Path:
+    """Prepares a data set, or finds it prepared.
+
+    Args:
+      name: Name of the data set, a key of `BUILDERS`.
+      config: Name of the builder's configuration.
+      data_dir: Folder of prepared sets; this one goes to `<name>/<config>/<version>`.
+      manual_dir: Folder of the raw files, for sets that are not drawn by a program.
+      progress: "bar", "lines", "none", or "auto": a bar on a terminal, else lines.
+      num_workers: Number of processes; None means all processors.
+
+    Returns:
+      The folder of the prepared set.
+
+    Raises:
+      ValueError: If a name is unknown or a raw file is not what it should be.
+      FileNotFoundError: If a raw file is missing.
+      OSError: If the data folder cannot be written to or the disk is full.
+    """
+    builder_class = _builder_class(name)
+    names = [c.name for c in builder_class.BUILDER_CONFIGS]
+    if config not in names:
+        raise ValueError(f"config is {config!r}; {name} has {_nearest(config, names)}.")
+    root = pathlib.Path(data_dir).expanduser().absolute()
+    # Creating the builder reads what is there, hence before any folder is made.
+    builder = builder_class(config=config, data_dir=os.fspath(root))
+    final = pathlib.Path(builder.data_dir)
+    if final.exists():
+        return final
+    if name in NEEDS_FILES:
+        manual_dir = _checked_manual_dir(name, manual_dir)
+    with _remedies(root), _only_one(root / name):
+        if not final.exists():
+            builder.progress = progress
+            builder.num_workers = num_workers
+            _build(builder, final, root / name, manual_dir)
+    return final
+
+
+def _builder_class(name: str) -> type:
+    if name not in BUILDERS:
+        raise ValueError(f"name is {name!r}; there are {_nearest(name, BUILDERS)}.")
+    return BUILDERS[name]()
+
+
+def _nearest(name: str, names) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
+    listed = ", ".join(names)
+    return f"{listed} (did you mean {close[0]!r}?)" if close else listed
+
+
+def _checked_manual_dir(
+    name: str, manual_dir: str | os.PathLike[str] | None
+) -> pathlib.Path:
+    if manual_dir is None:
+        raise ValueError(
+            f"{name} is made from files that you provide; pass --manual_dir DIR "
+            "(datasets/README.md shows the tree)."
+        )
+    path = pathlib.Path(manual_dir).expanduser().absolute()
+    if not path.is_dir() or not any(path.iterdir()):
+        found = "is empty" if path.is_dir() else "is not a folder"
+        raise FileNotFoundError(
+            f"manual_dir {path} {found}; expected the files of {name} "
+            "(datasets/README.md shows the tree)."
+        )
+    return path
+
+
+def _build(builder, final: pathlib.Path, home: pathlib.Path, manual_dir) -> None:
+    """Writes the set; TFDS gives it its final name when it is whole."""
+    import tensorflow_datasets as tfds
+
+    # Leftovers of killed runs; the lock says that nobody is writing to them.
+    if final.parent.is_dir():
+        for leftover in final.parent.glob(f"{INCOMPLETE}*"):
+            shutil.rmtree(leftover)
+    downloads = home / ".downloads"
+    tfds.disable_progress_bar()
+    try:
+        builder.download_and_prepare(
+            download_dir=os.fspath(downloads),
+            download_config=tfds.download.DownloadConfig(
+                manual_dir=None if manual_dir is None else os.fspath(manual_dir),
+                try_download_gcs=False,
+            ),
+        )
+    finally:
+        shutil.rmtree(downloads, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _remedies(root: pathlib.Path) -> Iterator[None]:
+    """Turns what the operating system says into what a person can do."""
+    try:
+        yield
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        text = str(error)
+        # The writer of shards reports the system's message as text only.
+        if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in text:
+            raise OSError(
+                errno.ENOSPC,
+                f"the disk of {root} is full ({_free(root)} free); make room or choose "
+                "another --data_dir, then run the same command again",
+            ) from error
+        if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR) and (
+            str(getattr(error, "filename", None) or root).startswith(str(root))
+        ):
+            raise PermissionError(
+                number,
+                f"data_dir {root} cannot be written to ({os.strerror(number)}); "
+                "change its permissions or choose another --data_dir",
+            ) from error
+        raise
+
+
+def _free(root: pathlib.Path) -> str:
+    existing = next((p for p in (root, *root.parents) if p.exists()), root)
+    try:
+        return f"{shutil.disk_usage(existing).free / 2**30:.1f} GiB"
+    except OSError:
+        return "nothing"
+
+
+@contextlib.contextmanager
+def _only_one(home: pathlib.Path) -> Iterator[None]:
+    """Lets one process at a time prepare a set; the others wait."""
+    import fcntl
+
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"waiting for another process that prepares {home}\n")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            # Some network file systems have no locks; one writer is then up to the
+            # person who starts it.
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                raise
+        yield
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m datasets.prepare",
+        description=(__doc__ or "").partition("\n\n")[0],
+    )
+    parser.add_argument("name", help=", ".join(BUILDERS))
+    parser.add_argument("--config", default="crops", help="builder configuration")
+    parser.add_argument("--manual_dir", help="folder of the raw files")
+    parser.add_argument("--data_dir", default="data", help="folder of prepared sets")
+    parser.add_argument(
+        "--num_workers", type=int, help="processes (default: one per processor)"
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    args = _parser().parse_args(argv)
+    started = time.monotonic()
+    try:
+        folder = prepare(
+            args.name,
+            config=args.config,
+            data_dir=args.data_dir,
+            manual_dir=args.manual_dir,
+            num_workers=args.num_workers,
+        )
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command goes on where it stopped\n")
+        return 130
+    except (ValueError, OSError) as error:
+        text = error.strerror if isinstance(error, OSError) else None
+        sys.stderr.write(f"error: {' '.join((text or str(error)).split())}\n")
+        return 2
+    sys.stdout.write(f"{folder} ({time.monotonic() - started:.0f} s)\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
