@@ -1,1 +1,29 @@
-"""posejax.render."""
+"""Pictures, plots, videos and tables; numpy in, files or uint8 pictures out."""
+
+from posejax.render.body import template_figure as template_figure
+from posejax.render.body import template_parts as template_parts
+from posejax.render.files import replaced_whole as replaced_whole
+from posejax.render.files import write_png as write_png
+from posejax.render.files import write_text as write_text
+from posejax.render.grids import as_uint8 as as_uint8
+from posejax.render.grids import caption as caption
+from posejax.render.grids import frame_row as frame_row
+from posejax.render.grids import heatmap_overlay as heatmap_overlay
+from posejax.render.grids import image_grid as image_grid
+from posejax.render.grids import stack_rows as stack_rows
+from posejax.render.grids import template_heatmap as template_heatmap
+from posejax.render.overlays import distinct_colors as distinct_colors
+from posejax.render.overlays import draw_skeleton as draw_skeleton
+from posejax.render.overlays import enlarge as enlarge
+from posejax.render.plots import LOG_NORMALIZED_L2 as LOG_NORMALIZED_L2
+from posejax.render.plots import NORMALIZED_L2 as NORMALIZED_L2
+from posejax.render.plots import PDJ as PDJ
+from posejax.render.plots import Measure as Measure
+from posejax.render.plots import curve_figure as curve_figure
+from posejax.render.plots import distribution_figure as distribution_figure
+from posejax.render.plots import joint_figure as joint_figure
+from posejax.render.plots import read_metrics as read_metrics
+from posejax.render.plots import write_figure as write_figure
+from posejax.render.tables import figure_table as figure_table
+from posejax.render.tables import per_joint_table as per_joint_table
+from posejax.render.video import write_video as write_video
