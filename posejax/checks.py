@@ -32,7 +32,9 @@ def require_choice(argument: str, found: Any, allowed: Iterable[str]) -> str:
     return found
 
 
-def require_at_least(argument: str, found: float, least: float) -> float:
+def require_at_least(
+    argument: str, found: int | float, least: int | float
+) -> int | float:
     """Returns `found` if it is a number of at least `least`.
 
     Raises:
