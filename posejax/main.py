@@ -30,7 +30,7 @@ _DATA = flags.DEFINE_string(
     "data", "auto", "auto | prepared | sample: the prepared set, or drawn people."
 )
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", "data", "Folder of the prepared data sets and imported weights."
+    "data_dir", None, "Folder of prepared data sets and weights; default: data."
 )
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", "last", "last | best: which checkpoint evaluate and predict use."

@@ -32,7 +32,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.compute_dtype = "float32"  # float32 | bfloat16, of the networks only
     config.vgg = ConfigDict()
     config.vgg.weights = "torchvision"  # torchvision (imported file) | random
-    config.vgg.width = 1.0  # random only: share of VGG-19's channels
+    config.vgg.widths = (64, 128, 256)  # random only: channels of the three stages
 
     # Loss: one weight per term.
     config.weights = ConfigDict()
@@ -78,7 +78,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.sample.batch_size = 24
     config.sample.regressor_features = (16, 32, 64, 128, 128, 128, 128)
     config.sample.translator_features = (16, 32, 64, 128)
-    config.sample.vgg = ConfigDict({"weights": "random", "width": 0.25})
+    config.sample.vgg = ConfigDict({"weights": "random", "widths": (16, 32, 64)})
     config.sample.num_steps = 900
     config.sample.evaluation = ConfigDict({"every": 300, "batch_size": 64})
     config.sample.log = ConfigDict({"pictures_every": 300, "checkpoint_every": 150})

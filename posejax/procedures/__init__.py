@@ -28,10 +28,10 @@ def _predict_images(run) -> Mapping[str, Any]:
     return predict_images.predict_images(run)
 
 
-def _import_weights(run) -> Mapping[str, Any]:
-    from posejax.procedures import import_weights
+def _import_template_warp(run) -> Mapping[str, Any]:
+    from posejax.procedures import import_template_warp
 
-    return import_weights.import_weights(run)
+    return import_template_warp.import_template_warp(run)
 
 
 VERBS: Mapping[str, Mapping[str, Verb]] = {
@@ -39,7 +39,7 @@ VERBS: Mapping[str, Mapping[str, Verb]] = {
         "train": _train,
         "evaluate": _evaluate,
         "predict": _predict_images,
-        "import_weights": _import_weights,
+        "import_weights": _import_template_warp,
     },
 }
 

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from posejax.checks import require_choice
 
+DATA_DIR = "data"
 DATA_CHOICES = ("auto", "prepared", "sample")
 SAMPLE_WARNING = (
     "the prepared data set {name!r} is not in {data_dir}: running on the embedded "
@@ -37,7 +38,8 @@ class Run:
       name: Name of the config file, with its variant.
       workdir: Directory of the run, or None for `runs/<name>-<data>`.
       data: 'auto', 'prepared' or 'sample'.
-      data_dir: Folder of the prepared data sets and imported weights.
+      data_dir: Folder of the prepared data sets and imported weights, or None for the
+        one that the work directory names, else `data`.
       checkpoint: 'last' or 'best'.
       input: File or folder to predict on or to import.
       boxes: File of person boxes for `input`, or None.
@@ -50,7 +52,7 @@ class Run:
     name: str
     workdir: str | None
     data: str
-    data_dir: str
+    data_dir: str | None
     checkpoint: str
     input: str | None
     boxes: str | None
@@ -64,6 +66,7 @@ class Opened:
 
     config: ConfigDict
     workdir: pathlib.Path
+    data_dir: str
     data_used: str
     warning: str | None
 
@@ -115,19 +118,21 @@ def without_sample(config: ConfigDict) -> ConfigDict:
     return merged.lock()
 
 
-def _choose_data(run: Run, config: ConfigDict) -> tuple[ConfigDict, str, str | None]:
+def _choose_data(
+    run: Run, config: ConfigDict, data_dir: str
+) -> tuple[ConfigDict, str, str | None]:
     """Returns the final config, the data that is used, and a warning or None."""
     from posejax.data.source import is_prepared
 
     require_choice("--data", run.data, DATA_CHOICES)
     name = config.data.name
-    prepared = is_prepared(run.data_dir, name, config=config.data.config)
+    prepared = is_prepared(data_dir, name, config=config.data.config)
     if run.data == "prepared" or (run.data == "auto" and prepared):
         if not prepared:
             raise FileNotFoundError(
-                f"--data prepared: data set {name!r} is not in {run.data_dir!r}; run "
+                f"--data prepared: data set {name!r} is not in {data_dir!r}; run "
                 f"`python -m datasets.prepare {name} --config {config.data.config} "
-                f"--manual_dir DIR --data_dir {run.data_dir}`, or use --data sample."
+                f"--manual_dir DIR --data_dir {data_dir}`, or use --data sample."
             )
         return without_sample(config), "prepared", None
     warning = None
@@ -136,11 +141,11 @@ def _choose_data(run: Run, config: ConfigDict) -> tuple[ConfigDict, str, str | N
 
         if jax.process_count() > 1:
             raise FileNotFoundError(
-                f"data set {name!r} is not in {run.data_dir!r}, and a run of several "
+                f"data set {name!r} is not in {data_dir!r}, and a run of several "
                 "processes never falls back to the sample; prepare it, or ask for "
                 "--data sample."
             )
-        warning = SAMPLE_WARNING.format(name=name, data_dir=run.data_dir)
+        warning = SAMPLE_WARNING.format(name=name, data_dir=data_dir)
     return apply_sample(config, run.overrides), "sample", warning
 
 
@@ -153,22 +158,30 @@ def open_run(run: Run) -> Opened:
     """
     if run.config is None:
         return reopen(run)
-    config, data_used, warning = _choose_data(run, run.config)
+    data_dir = run.data_dir or DATA_DIR
+    config, data_used, warning = _choose_data(run, run.config, data_dir)
     workdir = pathlib.Path(run.workdir or f"runs/{run.name}-{data_used}").absolute()
-    ensure_data(run, config, data_used)
+    ensure_data(run, config, data_dir, data_used)
     claim(workdir, config)
+    describe(run, workdir, config, data_dir, data_used)
+    return Opened(config, workdir, data_dir, data_used, warning)
+
+
+def describe(
+    run: Run, workdir: pathlib.Path, config: ConfigDict, data_dir: str, data_used: str
+) -> None:
+    """Writes `run.json`: how the run was started and with which packages."""
     _write_json(
         workdir / "run.json",
         {
             "name": run.name,
             "data": data_used,
             "data_set": config.data.name,
-            "data_dir": os.path.abspath(run.data_dir),
+            "data_dir": os.path.abspath(data_dir),
             "overrides": run.overrides,
             "versions": versions(),
         },
     )
-    return Opened(config, workdir, data_used, warning)
 
 
 def reopen(run: Run) -> Opened:
@@ -176,9 +189,10 @@ def reopen(run: Run) -> Opened:
     path = _existing_config(run)
     workdir = path.parent
     config = read_config(path)
-    data_used = json.loads((workdir / "run.json").read_text())["data"]
-    ensure_data(run, config, data_used)
-    return Opened(config, workdir, data_used, None)
+    started = json.loads((workdir / "run.json").read_text())
+    data_dir = run.data_dir or started["data_dir"]
+    ensure_data(run, config, data_dir, started["data"])
+    return Opened(config, workdir, data_dir, started["data"], None)
 
 
 def read_config(path: pathlib.Path) -> ConfigDict:
@@ -192,14 +206,14 @@ def read_config(path: pathlib.Path) -> ConfigDict:
     return ConfigDict(tuples(json.loads(path.read_text()))).lock()
 
 
-def ensure_data(run: Run, config: ConfigDict, data_used: str) -> None:
+def ensure_data(run: Run, config: ConfigDict, data_dir: str, data_used: str) -> None:
     """Builds the embedded sample if this run uses it and it is not there yet."""
     from posejax.data.source import is_prepared
 
     name, builder = config.data.name, config.data.config
-    if data_used == "sample" and not is_prepared(run.data_dir, name, config=builder):
+    if data_used == "sample" and not is_prepared(data_dir, name, config=builder):
         logging.info("drawing the embedded sample %s/%s (once)", name, builder)
-        run.prepare_sample(name, builder, run.data_dir)
+        run.prepare_sample(name, builder, data_dir)
 
 
 def claim(workdir: pathlib.Path, config: ConfigDict) -> None:

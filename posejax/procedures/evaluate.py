@@ -1,0 +1,154 @@
+"""The verb `evaluate`: figures of a checkpoint on every split, as table and files."""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+
+from posejax import training
+from posejax.procedures.run import Opened, Run, open_run
+from posejax.tasks import TASKS
+from posejax.typing import Task, TaskData, Tree
+
+
+def evaluate(run: Run) -> Mapping[str, Any]:
+    """Evaluates a work directory's checkpoint; returns the figures by split."""
+    opened = open_run(run)
+    system = TASKS[opened.config.system]()
+    task = system.make_task(opened.config, opened.data_dir)
+    data = system.make_data(opened.config, opened.data_dir)
+    if opened.warning:
+        logging.warning("%s", opened.warning)
+    return evaluate_opened(run, opened, task=task, data=data)
+
+
+def restore(run: Run, opened: Opened, task: Task) -> tuple[Tree, Tree, int]:
+    """Returns `(params, model_state, step)` of the checkpoint that was asked for.
+
+    Raises:
+      FileNotFoundError: the work directory holds no checkpoint.
+    """
+    with training.Checkpoints(
+        opened.workdir / "checkpoints", best=task.selection
+    ) as checkpoints:
+        which = "latest" if run.checkpoint == "last" else "best"
+        return checkpoints.restore_variables(which)
+
+
+def evaluate_opened(
+    run: Run, opened: Opened, *, task: Task, data: TaskData
+) -> Mapping[str, Any]:
+    """Evaluates, writes `evaluation/<split>.json` and pictures, prints the table."""
+    params, model_state, step = restore(run, opened, task)
+    mesh = training.data_mesh()
+    baselines = task.baselines(data.statistics()) if task.baselines else {}
+    found = {}
+    for split, batches in data.splits.items():
+        values, figures = training.evaluate(
+            task, params, model_state, batches(), mesh=mesh, resident=data.resident
+        )
+        rows = {_row_name(opened): figures}
+        for name, predict in baselines.items():
+            _, rows[name] = training.evaluate(
+                _with_predict(task, predict),
+                params,
+                model_state,
+                batches(),
+                mesh=mesh,
+                resident=data.resident,
+            )
+        found[split] = figures
+        if jax.process_index() == 0:
+            _report(run, opened, split, step, rows, values, data)
+    if jax.process_index() == 0 and task.pictures is not None:
+        _draw(opened, task, data, params, model_state, step)
+    return found
+
+
+def _row_name(opened: Opened) -> str:
+    return opened.workdir.name
+
+
+def _with_predict(task: Task, predict: Any) -> Task:
+    import dataclasses
+
+    return dataclasses.replace(task, predict=predict)
+
+
+def _report(
+    run: Run,
+    opened: Opened,
+    split: str,
+    step: int,
+    rows: Mapping[str, Mapping[str, float]],
+    values: Mapping[str, np.ndarray],
+    data: TaskData,
+) -> None:
+    from posejax import render
+
+    directory = opened.workdir / "evaluation"
+    directory.mkdir(exist_ok=True)
+    model, *others = rows
+    plain, parts = split_figures(rows[model])
+    result = {
+        "run": opened.workdir.name,
+        "data": opened.data_used,
+        "data_set": data.description,
+        "note": opened.warning or data_note(opened),
+        "split": split,
+        "step": step,
+        "checkpoint": run.checkpoint,
+        "figures": plain,
+        "per_joint": parts,
+        "baselines": {name: split_figures(rows[name])[0] for name in others},
+    }
+    write_json(directory / f"{split}.json", result)
+    np.savez(directory / f"{split}_frames.npz", **values)
+    shown = {name: split_figures(figures)[0] for name, figures in rows.items()}
+    table = render.figure_table(shown)
+    title = (
+        f"{split} split, checkpoint {run.checkpoint} (step {step}), {data.description}"
+    )
+    print(f"\n{title}\n{table}")
+    note = opened.warning or data_note(opened)
+    if note:
+        print(f"({note})")
+    (directory / f"{split}.txt").write_text(f"{title}\n{table}\n")
+    render.write_evaluation_plots(directory, result, values)
+
+
+def data_note(opened: Opened) -> str:
+    """Returns what a reader of figures must know of the data, or ''."""
+    if opened.data_used != "sample":
+        return ""
+    return (
+        "embedded sample of drawn people, perceptual features random: no figure of "
+        "this run compares with a published one"
+    )
+
+
+def split_figures(
+    figures: Mapping[str, float],
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Returns the figures of the whole and, by measure, those of its parts."""
+    whole: dict[str, float] = {}
+    parts: dict[str, dict[str, float]] = {}
+    for name, value in figures.items():
+        measure, slash, part = name.partition("/")
+        if slash:
+            parts.setdefault(measure, {})[part] = value
+        else:
+            whole[name] = value
+    return whole, parts
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Writes JSON so that a reader never sees half of it."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    os.replace(temporary, path)

@@ -1,0 +1,77 @@
+"""The data of template_warp: pairs of crops of one person before one background."""
+
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from posejax.checks import require_at_least
+from posejax.data import pipeline, source, transforms
+from posejax.skeletons import TEMPLATE_15
+from posejax.templates import SKELETON_CHAINS
+from posejax.typing import TaskData
+
+# What the verbs that draw need to know of this system's joints.
+SKELETON = TEMPLATE_15.name
+CHAINS = SKELETON_CHAINS
+
+
+def make_data(config: ConfigDict, data_dir: str) -> TaskData:
+    """Opens the prepared data set that `config` names, for this process.
+
+    Args:
+      config: See `configs/bases/template_warp.py`.
+      data_dir: Folder of the prepared data sets.
+
+    Raises:
+      FileNotFoundError: the data set is not prepared.
+      ValueError: a batch of fewer than two pairs, or one that the processes and devices
+        cannot share.
+    """
+    require_at_least("config.batch_size", config.batch_size, 2)
+    if config.batch_size % jax.device_count():
+        raise ValueError(
+            f"config.batch_size is {config.batch_size}; expected a multiple of the "
+            f"{jax.device_count()} devices."
+        )
+    opened = pipeline.template_pairs_data(
+        data_dir,
+        config.data.name,
+        config=config.data.config,
+        pairing=config.data.pairing,
+        image_size=config.image_size,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        evaluation_batch_size=config.evaluation.batch_size,
+        reading=pipeline.Reading(
+            num_workers=config.data.num_workers,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+        ),
+    )
+    return TaskData(
+        train=opened.train,
+        splits=opened.splits,
+        steps_per_epoch=opened.steps_per_epoch,
+        description=opened.description,
+        statistics=lambda: mean_pose(config, data_dir),
+    )
+
+
+def mean_pose(config: ConfigDict, data_dir: str) -> Mapping[str, np.ndarray]:
+    """Returns the mean training pose, in units of the crop's side, if labelled."""
+    frames = source.open_source(
+        data_dir, config.data.name, config=config.data.config, split="train"
+    )
+    total, count = np.zeros((15, 2)), np.zeros((15, 1))
+    for i in range(len(frames)):
+        record = frames[i]
+        joints, valid = transforms.template_joints(
+            record["pose_2d"], record["pose_valid"], record["crop_matrix"]
+        )
+        total += np.where(valid[:, None], joints, 0.0)
+        count += valid[:, None]
+    if not count.all():
+        return {}
+    return {"mean_joints": total / count / frames.metadata["crop_size"]}

@@ -1,0 +1,151 @@
+"""How template_warp is judged: per-frame measures, and the figures made of them.
+
+Reference: Yoo and Russakovsky 2023, section 4, and the authors' evaluation notebook.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from posejax import metrics
+from posejax.skeletons import TEMPLATE_15
+from posejax.typing import Batch, MetricFn, PredictFn, Tree
+
+THRESHOLD = 0.05  # of the person's box diagonal
+
+
+def _hits(predictions: Any, batch: Batch) -> jax.Array:
+    return metrics.pdj(
+        predictions.joints, batch["joints"], batch["diagonal"], threshold=THRESHOLD
+    )
+
+
+def _l2(predictions: Any, batch: Batch) -> jax.Array:
+    size = batch["frame_1"].shape[1]
+    return metrics.normalized_l2(predictions.joints, batch["joints"], image_size=size)
+
+
+def _mean_over_valid(values: jax.Array, batch: Batch) -> jax.Array:
+    valid = batch["joint_valid"].astype(values.dtype)
+    return jnp.sum(values * valid, -1) / jnp.maximum(jnp.sum(valid, -1), 1.0)
+
+
+def _best_side(measure: str) -> MetricFn:
+    """The measure with the better of the two left-right assignments of the frame."""
+
+    def metric(predictions: Any, batch: Batch) -> jax.Array:
+        values = []
+        for joints in (predictions.joints, metrics.swap_sides(predictions.joints)):
+            swapped = predictions._replace(joints=joints)
+            values.append(_mean_over_valid(_l2(swapped, batch), batch))
+        plain, swapped = values
+        keep = (plain <= swapped)[:, None, None]
+        joints = jnp.where(
+            keep, predictions.joints, metrics.swap_sides(predictions.joints)
+        )
+        best = predictions._replace(joints=joints)
+        value = _hits(best, batch) if measure == "pdj" else _l2(best, batch)
+        return _mean_over_valid(value, batch)
+
+    return metric
+
+
+METRICS: Mapping[str, MetricFn] = {
+    "pdj_by_joint": _hits,
+    "l2_by_joint": _l2,
+    "pdj_by_frame": lambda p, b: _mean_over_valid(_hits(p, b), b),
+    "l2_by_frame": lambda p, b: _mean_over_valid(_l2(p, b), b),
+    "pdj_either_side": _best_side("pdj"),
+    "l2_either_side": _best_side("l2"),
+    "joint_valid": lambda p, b: b["joint_valid"],
+    "arms_out": lambda p, b: metrics.arms_out(b["joints"]),
+    "arms_down": lambda p, b: metrics.arms_down(b["joints"]),
+    "segment_ratios": lambda p, b: metrics.segment_ratios(p.joints),
+}
+
+
+def summarize(values: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Returns the figures of a split.
+
+    Percentages of PDJ@0.05 and of the image side; consistency is a plain number. Frames
+    without any labelled joint count only in `consistency`, which needs no labels.
+
+    Args:
+      values: Per-frame values of `METRICS`, whole split.
+    """
+    valid = values["joint_valid"].astype(bool)
+    seen = valid.any(axis=1)
+    figures: dict[str, float] = {"frames": float(len(seen))}
+    if seen.any():
+        figures["labelled_frames"] = float(seen.sum())
+        figures |= _labelled_figures(values, valid, seen)
+    consistency = metrics.proportion_consistency(values["segment_ratios"])
+    figures["consistency"] = float(consistency.consistency)
+    figures["proportion_deviation"] = float(consistency.mean_deviation)
+    figures["frames_without_torso"] = float(consistency.without_torso)
+    return figures
+
+
+def _labelled_figures(
+    values: Mapping[str, np.ndarray], valid: np.ndarray, seen: np.ndarray
+) -> dict[str, float]:
+    def percent(name: str, where: np.ndarray) -> float:
+        return 100 * float(np.mean(values[name][where], dtype=np.float64))
+
+    figures = {
+        "pdj": percent("pdj_by_frame", seen),
+        "normalized_l2": percent("l2_by_frame", seen),
+        "pdj_either_side": percent("pdj_either_side", seen),
+        "normalized_l2_either_side": percent("l2_either_side", seen),
+    }
+    for subset in ("arms_out", "arms_down"):
+        where = seen & valid.all(axis=1) & values[subset].astype(bool)
+        figures[f"{subset}_frames"] = float(where.sum())
+        if where.any():
+            figures[f"{subset}_pdj"] = percent("pdj_by_frame", where)
+            figures[f"{subset}_normalized_l2"] = percent("l2_by_frame", where)
+    for j, joint in enumerate(TEMPLATE_15.joints):
+        if valid[:, j].any():
+            for measure in ("pdj", "l2"):
+                column = values[f"{measure}_by_joint"][valid[:, j], j]
+                name = "pdj" if measure == "pdj" else "normalized_l2"
+                figures[f"{name}/{joint}"] = 100 * float(
+                    np.mean(column, dtype=np.float64)
+                )
+    return figures
+
+
+class ConstantPose(NamedTuple):
+    """A prediction that ignores the image: `joints` as in `TemplatePose`."""
+
+    joints: jax.Array
+
+
+def baselines(
+    statistics: Mapping[str, np.ndarray], rest_pose: np.ndarray, image_size: int
+) -> dict[str, PredictFn]:
+    """Returns the predictors that the model has to beat.
+
+    Args:
+      statistics: `mean_joints` `(15, 2)`, mean training pose in units of the image
+        side, where there are labels.
+      rest_pose: `(15, 2)`, joints of the template at rest, crop pixels.
+      image_size: Side of the crop, pixels.
+    """
+
+    def constant(pose: np.ndarray) -> PredictFn:
+        def predict(params: Tree, model_state: Tree, batch: Batch) -> ConstantPose:
+            del params, model_state
+            frames = batch["frame_1"].shape[0]
+            joints = jnp.asarray(pose, jnp.float32)[None]
+            return ConstantPose(jnp.broadcast_to(joints, (frames, *pose.shape)))
+
+        return predict
+
+    rows = {"resting template": constant(rest_pose)}
+    if "mean_joints" in statistics:
+        rows["mean training pose"] = constant(statistics["mean_joints"] * image_size)
+    return rows
