@@ -2,6 +2,9 @@
 
 from posejax.render.body import template_figure as template_figure
 from posejax.render.body import template_parts as template_parts
+from posejax.render.evaluation import Evaluation as Evaluation
+from posejax.render.evaluation import evaluation_figures as evaluation_figures
+from posejax.render.evaluation import write_evaluation_plots as write_evaluation_plots
 from posejax.render.files import replaced_whole as replaced_whole
 from posejax.render.files import write_png as write_png
 from posejax.render.files import write_text as write_text

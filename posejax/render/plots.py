@@ -50,8 +50,8 @@ class Measure(NamedTuple):
     logarithm: bool = False
 
 
-PDJ = Measure("PDJ@0.05 [share of joints]", (0.0, 1.0))
-NORMALIZED_L2 = Measure("distance / image side [-]")
+PDJ = Measure("PDJ@0.05 [% of joints]", (0.0, 100.0))
+NORMALIZED_L2 = Measure("distance [% of image side]")
 LOG_NORMALIZED_L2 = Measure("log$_{10}$ of distance / image side [-]", None, True)
 
 
@@ -66,7 +66,8 @@ def joint_figure(
     """One line per model over the joints of a skeleton.
 
     Args:
-      values: For each model one value per joint, in the order of `joints`.
+      values: For each model one value per joint, in the order of `joints`; a joint
+        that is not a number is left out of its line.
       joints: Names of the joints.
       order: Joint indices from left to right; None keeps that of `joints`.
       measure: Label and limits of the vertical axis.

@@ -17,6 +17,7 @@ def figure_table(
     corner: str = "",
     digits: int = 2,
     layout: str = "text",
+    transposed: bool = False,
 ) -> str:
     """One line per row, one column per figure, in the order in which they appear.
 
@@ -27,6 +28,8 @@ def figure_table(
       corner: Heading of the first column.
       digits: Decimals of floats.
       layout: 'text' for a terminal, 'markdown' for a page.
+      transposed: One line per figure and one column per row instead; better to read
+        when there are many figures.
 
     Returns:
       The table, without a line break at its end. Empty if there are no rows.
@@ -48,6 +51,8 @@ def figure_table(
     lines = [[corner, *heading]]
     for row, values in rows.items():
         lines.append([row, *(_shown(values.get(name), digits) for name in columns)])
+    if transposed:
+        lines = [list(line) for line in zip(*lines, strict=True)]
     if layout == "markdown":
         lines = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     return _aligned(lines, layout)

@@ -20,7 +20,7 @@ SUFFIXES = (".mp4", ".gif")
 
 
 def write_video(
-    path: str | os.PathLike[str], frames: Iterable[np.ndarray], *, fps: float | int
+    path: str | os.PathLike[str], frames: Iterable[np.ndarray], fps: float | int
 ) -> int:
     """Writes RGB frames as a video; the suffix of the name decides the format.
 

@@ -65,3 +65,17 @@ hip       20.0  0.2"""
 def test_a_column_of_the_wrong_length_is_refused():
     with pytest.raises(ValueError, match=r"values\['PDJ'\] has 2 entries; it needs 3"):
         per_joint_table({"PDJ": [1.0, 2.0]}, joints=("a", "b", "c"))
+
+
+def test_a_transposed_table_has_one_line_per_figure():
+    expected = """\
+         model  resting template
+-------  -----  ----------------
+PDJ [%]  42.61              7.00
+frames      12                 -"""
+    rows = {
+        "model": {"PDJ": 42.613, "frames": 12},
+        "resting template": {"PDJ": 7.0},
+    }
+    table = figure_table(rows, units={"PDJ": "%"}, transposed=True)
+    assert table == expected
