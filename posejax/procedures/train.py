@@ -77,7 +77,7 @@ def _start(
         opened.workdir / "checkpoints", best=task.selection
     )
     batch = {**data.resident, **next(iter(data.train(0)))}
-    state = training.init_state(task, jax.random.key(seed), batch)
+    state = training.init_state(jax.random.key(seed), task, batch)
     latest = checkpoints.latest_step()
     if latest is not None:
         state = checkpoints.restore_state(state, mesh=mesh)

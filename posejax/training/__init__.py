@@ -4,28 +4,29 @@ Nothing here names a system: a system is a `posejax.typing.Task`. A whole run:
 
     mesh = training.data_mesh()                      # all devices; None = one device
     checkpoints = training.Checkpoints(workdir / "checkpoints", best=task.selection)
-    state = training.init_state(task, key, example_batch)
+    state = training.init_state(key, task, example_batch)
     if checkpoints.latest_step() is not None:
         state = checkpoints.restore_state(state, mesh=mesh)
     step = int(state.step)                           # steps done = position in the data
     log = training.MetricLog(workdir, step=step)     # cuts metrics.jsonl back to `step`
     evaluation = training.EvaluationHook(
-        task, data.splits, log, every=500, mesh=mesh, resident=data.resident)
+        task, data.splits, log, every=500, num_steps=num_steps,
+        mesh=mesh, resident=data.resident)
     hooks = (                                        # in this order
         training.FiniteHook(checkpoints),
         training.LogHook(log, every=50, examples_per_step=config.batch_size),
         training.ProgressHook(num_steps, step=step),
         evaluation,                                  # `.figures`: split -> figures
-        training.PicturesHook(task.pictures, batch, write, every=500),
+        training.PicturesHook(task.pictures, batch, write, every=500),  # (step, named)
         training.CheckpointHook(
             checkpoints, every=500, preemption=preemption, evaluation=evaluation),
     )
-    with training.Preemption() as preemption, checkpoints, log:
+    with preemption, checkpoints, log:               # training.Preemption()
         state = training.fit(
             task, state, data.train(step), num_steps=num_steps, hooks=hooks,
             mesh=mesh, resident=data.resident, steps_per_call=1, prefetch=2)
 
-(`preemption` is made before the hooks.) `fit` raises `Preempted` after SIGTERM, when
+`fit` raises `Preempted` after SIGTERM, when
 the state is saved: the program should end with status 0; and `NonFiniteLoss` when a
 loss is not finite. Both are one-line messages. Afterwards
 
@@ -47,13 +48,14 @@ from posejax.training.hooks import NonFiniteLoss as NonFiniteLoss
 from posejax.training.hooks import PicturesHook as PicturesHook
 from posejax.training.logs import LogHook as LogHook
 from posejax.training.logs import MetricLog as MetricLog
-from posejax.training.logs import ProgressHook as ProgressHook
 from posejax.training.loop import Hook as Hook
 from posejax.training.loop import fit as fit
 from posejax.training.mesh import data_mesh as data_mesh
 from posejax.training.mesh import device_batches as device_batches
 from posejax.training.preemption import Preempted as Preempted
 from posejax.training.preemption import Preemption as Preemption
+from posejax.training.progress import ProgressHook as ProgressHook
+from posejax.training.progress import progress as progress
 from posejax.training.state import TrainState as TrainState
 from posejax.training.state import init_state as init_state
 from posejax.training.step import TrainStep as TrainStep

@@ -14,13 +14,13 @@ from jax.sharding import Mesh
 
 from posejax.training.checkpoints import Checkpoints
 from posejax.training.evaluation import make_evaluate
-from posejax.training.logs import MetricLog, steps_in
+from posejax.training.logs import MetricLog
 from posejax.training.preemption import Preempted, Preemption
 from posejax.training.state import TrainState
-from posejax.training.step import Logs
+from posejax.training.step import Logs, steps_in
 from posejax.typing import Batch, PicturesFn, Task
 
-WritePictures = Callable[[int, str, np.ndarray], None]
+WritePictures = Callable[[int, Mapping[str, np.ndarray]], None]
 
 
 class NonFiniteLoss(FloatingPointError):
@@ -75,7 +75,7 @@ class FiniteHook:
 
 
 class EvaluationHook:
-    """Evaluates splits every `every` steps and after the last one.
+    """Evaluates splits every `every` steps and, if it is told which, after the last.
 
     Attributes:
       state_every: See `posejax.training.loop.StateHook`.
@@ -90,7 +90,7 @@ class EvaluationHook:
         log: MetricLog | None = None,
         *,
         every: int,
-        num_steps: int,
+        num_steps: int | None = None,
         mesh: Mesh | None = None,
         resident: Batch | None = None,
     ):
@@ -102,7 +102,7 @@ class EvaluationHook:
             checkpoint.
           log: Gets one line per evaluation, figures named `split/figure`.
           every: Steps between evaluations; 0 evaluates after the last step only.
-          num_steps: The last step of the run.
+          num_steps: The last step of the run, after which it evaluates in any case.
           mesh: As in `fit`.
           resident: As in `fit`.
         """
@@ -142,7 +142,7 @@ class EvaluationHook:
 
 
 class PicturesHook:
-    """Draws pictures of one batch every `every` steps and after the last one.
+    """Draws one batch every `every` steps and, if it is told which, after the last.
 
     Attributes:
       state_every: See `posejax.training.loop.StateHook`.
@@ -155,17 +155,17 @@ class PicturesHook:
         write: WritePictures,
         *,
         every: int,
-        num_steps: int,
+        num_steps: int | None = None,
     ):
         """Prepares the drawing.
 
         Args:
           pictures: The system's function; None draws nothing.
           batch: The batch that is drawn each time, resident arrays included.
-          write: `write(step, name, images)`, images float in 0..1 of shape
+          write: `write(step, pictures)`: name to images, float in 0..1 of shape
             `(batch, height, width, 3)`.
           every: Steps between pictures; 0 draws after the last step only.
-          num_steps: The last step of the run.
+          num_steps: The last step of the run, after which it draws in any case.
         """
         self.state_every = every
         self._num_steps = num_steps
@@ -185,8 +185,7 @@ class PicturesHook:
             lambda x: x.addressable_data(0), (state.params, state.model_state)
         )
         drawn = jax.device_get(self._draw(params, model_state, self._batch))
-        for name, images in drawn.items():
-            self._write(step, name, np.asarray(images))
+        self._write(step, {name: np.asarray(x) for name, x in drawn.items()})
 
 
 class CheckpointHook:

@@ -12,23 +12,24 @@ import json
 import math
 import os
 import pathlib
-import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import TextIO
 
 import jax
 import numpy as np
 import tensorboardX
-import tqdm
-from absl import logging
 
 from posejax.training.state import TrainState
-from posejax.training.step import Logs
+from posejax.training.step import Logs, steps_in
 
 
 class MetricLog:
-    """The log files of a work directory; only process 0 writes. Final; a context."""
+    """The log files of a work directory; only process 0 writes. Final; a context.
+
+    Attributes:
+      workdir: Where the files lie.
+      step: Steps done when the log was opened.
+    """
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class MetricLog:
           tensorboard: Whether event files are written as well.
         """
         self.workdir = pathlib.Path(workdir)
+        self.step = step
         self._active = jax.process_index() == 0
         self._events = None
         if not self._active:
@@ -90,10 +92,10 @@ class MetricLog:
         if self._active:
             append_line(self.workdir / "timings.jsonl", {"step": step, **values})
 
-    def show(self, step: int, name: str, images: np.ndarray):
-        """Adds pictures `(batch, height, width, 3)` in 0..1 to the event file."""
+    def image(self, name: str, image: np.ndarray, step: int):
+        """Adds a picture `(height, width, 3)`, uint8 or 0..1, to the event file."""
         if self._events is not None:
-            self._events.add_images(name, images, step, dataformats="NHWC")
+            self._events.add_image(name, image, step, dataformats="HWC")
 
 
 class LogHook:
@@ -143,86 +145,6 @@ class LogHook:
                 },
             )
         self._last = (step, now)
-
-
-class ProgressHook:
-    """Shows how far training is: a bar on a terminal, plain log lines elsewhere."""
-
-    def __init__(
-        self,
-        num_steps: int,
-        *,
-        step: int = 0,
-        every: int = 50,
-        stream: TextIO | None = None,
-        clock: Callable[[], float] = time.perf_counter,
-    ):
-        """Prepares the display.
-
-        Args:
-          num_steps: Steps done at the end.
-          step: Steps done already.
-          every: How many steps lie between two lines, or two updates of the loss.
-          stream: Where the bar goes; None is standard error.
-          clock: Seconds.
-        """
-        shown_on: TextIO = sys.stderr if stream is None else stream
-        self._num_steps = num_steps
-        self._start = step
-        self._every = max(every, 1)
-        self._clock = clock
-        self._began: tuple[int, float] | None = None
-        self._active = jax.process_index() == 0
-        self._bar = None
-        if self._active and shown_on.isatty():
-            self._bar = tqdm.tqdm(
-                total=num_steps, initial=step, unit="step", file=shown_on
-            )
-
-    def __call__(self, step: int, state: TrainState, logs: Logs) -> None:
-        """Moves the bar, or writes a line."""
-        del state
-        if not self._active:
-            return
-        count = steps_in(logs)
-        due = step // self._every > (step - count) // self._every
-        if self._bar is not None:
-            self._bar.update(count)
-        if self._bar is not None and due:
-            self._bar.set_postfix(loss=f"{last(logs, 'total'):.4g}")
-        if self._bar is None and (due or step == self._num_steps):
-            loss = last(logs, "total")
-            logging.info(
-                "step %d/%d  loss %.4g%s", step, self._num_steps, loss, self._left(step)
-            )
-        if self._began is None:
-            self._began = (step, self._clock())
-
-    def finish(self, step: int, state: TrainState) -> None:
-        """Closes the bar."""
-        del step, state
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def _left(self, step: int) -> str:
-        if self._began is None or step <= self._began[0]:
-            return ""
-        seconds = (self._clock() - self._began[1]) / (step - self._began[0])
-        left = round(seconds * (self._num_steps - step))
-        clock = f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
-        return f"  {seconds:.3g} s/step  {clock} left"
-
-
-def steps_in(logs: Logs) -> int:
-    """Returns how many steps the logs of a call cover."""
-    total = logs["total"]
-    return total.shape[0] if total.ndim else 1
-
-
-def last(logs: Logs, name: str) -> float:
-    """Returns the value of the last step of a call; waits for the device."""
-    return float(np.atleast_1d(jax.device_get(logs[name]))[-1])
 
 
 def append_line(path: pathlib.Path, entry: Mapping[str, object]):

@@ -31,12 +31,12 @@ class TrainState(NamedTuple):
     key: jax.Array
 
 
-def init_state(task: Task, key: jax.Array, batch: Batch) -> TrainState:
+def init_state(key: jax.Array, task: Task, batch: Batch) -> TrainState:
     """Draws the state before the first step.
 
     Args:
-      task: The system.
       key: Random key, typed or raw; parameters and training noise come from it.
+      task: The system.
       batch: A batch like those of training (resident arrays included).
 
     Returns:

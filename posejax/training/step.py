@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import jax
+import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -159,3 +160,14 @@ def _take_step(
         ),
         logs,
     )
+
+
+def steps_in(logs: Logs) -> int:
+    """Returns how many steps the logs of a call cover."""
+    total = logs["total"]
+    return total.shape[0] if total.ndim else 1
+
+
+def last_value(logs: Logs, name: str) -> float:
+    """Returns the value of the last step of a call; waits for the device."""
+    return float(np.atleast_1d(jax.device_get(logs[name]))[-1])

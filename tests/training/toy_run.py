@@ -26,7 +26,7 @@ def main(args) -> int:
     preemption = training.Preemption()
     checkpoints = training.Checkpoints(workdir / "checkpoints", best=task.selection)
     state = training.init_state(
-        task, jax.random.key(3), next(toy_task.train_batches(0, batch_size=8))
+        jax.random.key(3), task, next(toy_task.train_batches(0, batch_size=8))
     )
     if checkpoints.latest_step() is not None:
         state = checkpoints.restore_state(state, mesh=mesh)

@@ -43,8 +43,9 @@ def make_toy_task(
         )
 
     def finish(params, x, mean, var):
-        x = (x - mean) / jnp.sqrt(var + 1e-5)
-        x = x * params["norm"]["scale"] + params["norm"]["bias"]
+        scale = params["norm"]["scale"] / jnp.sqrt(var + 1e-5)
+        shift = params["norm"]["bias"] - mean * scale
+        x = x * scale[None, None, None] + shift[None, None, None]
         return jax.nn.relu(x).mean((1, 2)) @ params["head"]["kernel"]
 
     def loss(params, model_state, batch, *, key, step):
