@@ -14,7 +14,9 @@ Images stay uint8 RGB. Nothing here imports JAX; worker processes decode with on
 OpenCV thread each.
 """
 
+import atexit
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -345,11 +347,32 @@ def _iterate(batches: Any, reading: Reading) -> Iterator[Batch]:
             ),
             worker_init_fn=_start_worker,
         )
-    iterator = iter(stream)
+    # A stream that is still held when the program ends is closed while it still can be;
+    # hence no reference to grain's iterator or its last batch but the one in this list.
+    held = [iter(stream)]
+    close = functools.partial(_close, held)
+    atexit.register(close)
     try:
-        yield from iterator
+        while held:
+            try:
+                yield next(held[0])
+            except StopIteration:
+                return
+    except RuntimeError as error:
+        raise RuntimeError(
+            f"reading ahead failed ({' '.join(str(error).split())}); if the machine "
+            f"ran out of memory, lower num_workers (now {reading.num_workers})."
+        ) from error
     finally:
-        iterator.close()
+        if held:
+            atexit.unregister(close)
+            close()
+
+
+def _close(held: list[Any]) -> None:
+    """Ends threads and processes of the iterator in `held`, and lets go of it."""
+    while held:
+        held.pop().close()
 
 
 def _start_worker(index: int, count: int) -> None:
