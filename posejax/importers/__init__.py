@@ -1,1 +1,33 @@
-"""posejax.importers."""
+"""Published weights to our parameters, without PyTorch."""
+
+from posejax.importers.template_warp import Imported as Imported
+from posejax.importers.template_warp import (
+    export_reconstructor as export_reconstructor,
+)
+from posejax.importers.template_warp import (
+    export_shape_template_regressor as export_shape_template_regressor,
+)
+from posejax.importers.template_warp import (
+    export_template_regressor as export_template_regressor,
+)
+from posejax.importers.template_warp import (
+    import_reconstructor as import_reconstructor,
+)
+from posejax.importers.template_warp import (
+    import_shape_template_regressor as import_shape_template_regressor,
+)
+from posejax.importers.template_warp import (
+    import_template_regressor as import_template_regressor,
+)
+from posejax.importers.template_warp import import_template_warp as import_template_warp
+from posejax.importers.template_warp import (
+    load_published_checkpoint as load_published_checkpoint,
+)
+from posejax.importers.template_warp import (
+    load_shape_template_checkpoint as load_shape_template_checkpoint,
+)
+from posejax.importers.torch_state_dict import TorchFileError as TorchFileError
+from posejax.importers.torch_state_dict import read_torch_file as read_torch_file
+from posejax.importers.vgg import import_vgg as import_vgg
+from posejax.importers.vgg import load_vgg_npz as load_vgg_npz
+from posejax.importers.vgg import save_vgg_npz as save_vgg_npz

@@ -1,0 +1,157 @@
+"""The networks against what the published modules computed, float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from posejax import importers, models
+from posejax.models.reconstructor import FEATURES as TRANSLATOR
+from posejax.models.reconstructor import Reconstructor
+from posejax.models.shape_template_regressor import PART_ORDER
+from posejax.models.template_regressor import FEATURES, TemplateRegressor
+from tests.fill import fill_state_dict, golden, golden_shapes, waves
+
+pytestmark = [pytest.mark.golden, pytest.mark.usefixtures("float64")]
+
+
+def template_blobs(size: int, name: str) -> np.ndarray:
+    """Draws the template at rest in plain numpy: (size, size, 18)."""
+    from posejax.templates import TEMPLATES
+
+    template = TEMPLATES[name]
+    rows, columns = np.mgrid[:size, :size].astype(np.float64)
+    blobs = []
+    for (r0, c0), (s1, s2), angle in zip(
+        template.centers, template.sigmas, template.angles, strict=True
+    ):
+        r, c = rows - r0 * size / 256, columns - c0 * size / 256
+        along = np.cos(angle) * r - np.sin(angle) * c
+        across = np.sin(angle) * r + np.cos(angle) * c
+        scale = size / 256
+        blobs.append(
+            np.exp(
+                -(along**2) / (2 * (scale * s1) ** 2)
+                - across**2 / (2 * (scale * s2) ** 2)
+            )
+        )
+    return np.stack(blobs, -1)
+
+
+def check_regressor(name: str, shapes: str, num_outputs: int) -> None:
+    arrays, meta = golden(name)
+    state = fill_state_dict(
+        golden_shapes(shapes),
+        salt=int(arrays["salt"]),
+        gain=meta["gain"],
+        last=meta["last"],
+        last_layer="layers.13.7",
+    )
+    params, stats, _ = importers.import_template_regressor(
+        state, num_outputs=num_outputs, image_size=meta["size"]
+    )
+    images = jnp.asarray(waves(arrays["in/waves"], meta["size"]))
+    network = models.make_template_regressor(num_outputs=num_outputs, dtype=jnp.float64)
+    raw, same = network.apply(params, stats, images, train=False)
+    assert same is stats
+    expected = arrays["out/params"].reshape(len(images), -1)
+    np.testing.assert_allclose(raw, expected, rtol=0, atol=1e-6)
+
+    module = TemplateRegressor(num_outputs, FEATURES, 256, 512, jnp.float64)
+    _, captured = module.apply(
+        {"params": params, "batch_stats": stats},
+        images,
+        models.Statistics(train=False),
+        capture_intermediates=lambda m, _: m.name in ("layers_0", "layers_12"),
+        mutable=["intermediates"],
+    )
+    seen = captured["intermediates"]
+    first = seen["layers_0"]["__call__"][0].mean((1, 2))
+    np.testing.assert_allclose(first, arrays["out/layers.0_mean"], atol=1e-6)
+    before = jnp.moveaxis(seen["layers_12"]["__call__"][0], -1, 1)
+    np.testing.assert_allclose(before, arrays["out/before_head"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "num_outputs"),
+    [
+        ("regressor18_64", "regressor18_img64", 108),
+        ("regressor20_64", "regressor20_img64", 120),
+        ("regressor_constrained_64", "regressor_constrained_img64", 62),
+    ],
+)
+def test_regressor_equals_the_published_one_at_64_pixels(name, shapes, num_outputs):
+    check_regressor(name, shapes, num_outputs)
+
+
+def test_regressor_equals_the_published_one_at_256_pixels():
+    check_regressor("regressor18_256", "regressor18_img256", 108)
+
+
+def test_reconstructor_equals_the_published_one():
+    arrays, meta = golden("reconstructor_64")
+    state = fill_state_dict(
+        golden_shapes("reconstructor"), salt=int(arrays["salt"]), gain=meta["gain"]
+    )
+    params, stats, _ = importers.import_reconstructor(state)
+    frames = waves(arrays["in/waves"], 64)
+    blobs = template_blobs(64, "natural")
+    inputs = jnp.concatenate([frames, np.stack([blobs] * len(frames))], -1)
+    network = models.make_reconstructor(dtype=jnp.float64)
+    image, _ = network.apply(params, stats, inputs, train=False)
+    expected = np.moveaxis(arrays["out/image"], 1, -1)
+    np.testing.assert_allclose(image, expected, rtol=0, atol=2e-6)
+
+    module = Reconstructor(TRANSLATOR, jnp.float64)
+    _, captured = module.apply(
+        {"params": params, "batch_stats": stats},
+        inputs,
+        models.Statistics(train=False),
+        capture_intermediates=lambda m, _: m.name == "layers_6",
+        mutable=["intermediates"],
+    )
+    bottleneck = captured["intermediates"]["layers_6"]["__call__"][0]
+    np.testing.assert_allclose(
+        bottleneck.mean((1, 2)), arrays["out/bottleneck_mean"], atol=1e-6
+    )
+
+
+def test_older_regressor_equals_the_published_one():
+    arrays, meta = golden("pretrained")
+    state = fill_state_dict(
+        golden_shapes("pretrained"),
+        salt=int(arrays["salt"]),
+        gain=meta["gain"],
+        last=meta["last"],
+        last_layer="param_branch.4",
+    )
+    params, stats, unused = importers.import_shape_template_regressor(state)
+    assert unused == ()
+    frames = waves(arrays["in/waves"], 256)
+    blobs = template_blobs(256, "t_pose")
+    inputs = jnp.concatenate([frames, np.stack([blobs] * len(frames))], -1)
+    network = models.make_shape_template_regressor(dtype=jnp.float64)
+    output, _ = network.apply(params, stats, inputs, train=False)
+    expected = arrays["out/raw_params"].reshape(len(frames), -1)
+    np.testing.assert_allclose(output.raw, expected, rtol=0, atol=1e-6)
+    depth = arrays["out/depth"][:, :, 0, 0]
+    np.testing.assert_allclose(output.depth, depth, rtol=0, atol=1e-6)
+    assert tuple(meta["part_order_used"]) == PART_ORDER
+
+
+def test_vgg_features_and_their_gradient_equal_the_published_ones():
+    arrays, _ = golden("vgg")
+    state = fill_state_dict(golden_shapes("vgg19_features"), salt=int(arrays["salt"]))
+    params = importers.import_vgg(state)
+    images = jnp.asarray(waves(arrays["in/waves"], 32))
+    cotangent = jnp.moveaxis(jnp.asarray(arrays["in/cotangent"], jnp.float64), 1, -1)
+
+    def features(x):
+        return models.vgg_features(params, x, dtype=jnp.float64)
+
+    found, pullback = jax.vjp(features, images)
+    expected = np.moveaxis(arrays["out/relu3_2"], 1, -1)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    (gradient,) = pullback(cotangent)
+    expected = np.moveaxis(arrays["grad/image"], 1, -1)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-6)
