@@ -1,4 +1,4 @@
-"""What all builders share: array_record shards, written in order, without TensorFlow."""
+"""What all builders share: ordered array_record shards, without TensorFlow."""
 
 import os
 import pathlib
@@ -27,10 +27,13 @@ class OrderedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     Attributes:
       progress: How progress is shown, see `datasets.progress.track`.
       num_workers: Number of processes that may be used; None means all processors.
+      cache_dir: Folder for work that an interrupted run need not do again; it is
+        deleted when the set is finished.
     """
 
     progress: str = "auto"
     num_workers: int | None = None
+    cache_dir: pathlib.Path | None = None
 
     def __init__(self, *, file_format: str | None = None, **options: Any):
         if file_format not in (None, "array_record"):

@@ -1,6 +1,6 @@
-r"""Prepares a data set: raw files in, shards that posejax reads out.
+"""Prepares a data set: raw files in, shards that posejax reads out.
 
-  python -m datasets.prepare human36m --manual_dir DIR [--config crops] [--data_dir data]
+  python -m datasets.prepare human36m --manual_dir DIR [--config NAME] [--data_dir DIR]
 
 Running it again does nothing when the set is finished, and goes on where it stopped
 when it was interrupted. What each set needs is in `datasets/README.md`.
@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import difflib
 import errno
+import io
 import os
 import pathlib
 import shutil
@@ -90,6 +91,7 @@ def prepare(
         if not final.exists():
             builder.progress = progress
             builder.num_workers = num_workers
+            builder.cache_dir = root / name / ".decoded" / config
             _build(builder, final, root / name, manual_dir)
     return final
 
@@ -133,17 +135,21 @@ def _build(builder, final: pathlib.Path, home: pathlib.Path, manual_dir) -> None
         for leftover in final.parent.glob(f"{INCOMPLETE}*"):
             shutil.rmtree(leftover)
     downloads = home / ".downloads"
-    tfds.disable_progress_bar()
+    config = tfds.download.DownloadConfig(
+        manual_dir=None if manual_dir is None else os.fspath(manual_dir),
+        try_download_gcs=False,
+    )
     try:
-        builder.download_and_prepare(
-            download_dir=os.fspath(downloads),
-            download_config=tfds.download.DownloadConfig(
-                manual_dir=None if manual_dir is None else os.fspath(manual_dir),
-                try_download_gcs=False,
-            ),
-        )
+        # TFDS prints paragraphs about downloads; there are none.
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(
+                download_dir=os.fspath(downloads), download_config=config
+            )
     finally:
         shutil.rmtree(downloads, ignore_errors=True)
+    shutil.rmtree(builder.cache_dir, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        builder.cache_dir.parent.rmdir()
 
 
 @contextlib.contextmanager

@@ -46,7 +46,8 @@ def frame_features(crop_size: int) -> tfds.features.FeaturesDict:
             "pose_2d": tensor(shape=(NUM_JOINTS, 2), dtype=np.float32),
             "pose_valid": tensor(shape=(NUM_JOINTS,), dtype=np.bool_),
             "box": tensor(shape=(2, 2), dtype=np.float32),
-            "crop_matrix": tensor(shape=(2, 3), dtype=np.float64),
+            # Without this encoding the file would hold float32.
+            "crop_matrix": tensor(shape=(2, 3), dtype=np.float64, encoding="bytes"),
             "subject": text(),
             "camera": text(),
             "action": text(),

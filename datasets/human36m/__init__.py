@@ -1,1 +1,1 @@
-"""datasets.human36m."""
+"""Human3.6M frames, cropped to people."""
