@@ -1,0 +1,39 @@
+"""The weighted sum of named loss terms."""
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def weighted_sum(
+    terms: Mapping[str, Float[Array, "*batch"]], weights: Mapping[str, float]
+) -> Float[Array, "*batch"]:
+    """Sum of weight times term; both must have the same keys.
+
+    A term of weight zero is left out, so that it cannot make the sum NaN.
+
+    Args:
+      terms: Loss terms by name, all of one shape.
+      weights: Weight of each term, plain numbers.
+
+    Returns:
+      The sum, of the shape of a term.
+
+    Raises:
+      ValueError: If the keys differ or there are no terms.
+
+    >>> terms = {"pixel": jnp.array(2.0), "anchor": jnp.array(4.0)}
+    >>> print(weighted_sum(terms, {"pixel": 1.0, "anchor": 0.5}))
+    4.0
+    """
+    if terms.keys() != weights.keys() or not terms:
+        raise ValueError(
+            f"weights has {sorted(weights)}, terms has {sorted(terms)}: "
+            "give exactly one weight to each loss term."
+        )
+    total = jnp.zeros_like(next(iter(terms.values())))
+    for name in sorted(terms):
+        if weights[name] != 0:
+            total = total + weights[name] * terms[name]
+    return total
