@@ -18,7 +18,7 @@ NAMES = (f"Walking.{CAMERA}", f"Walking 1.{CAMERA}", f"Eating.{CAMERA}")
 
 
 def box_of(frame: int) -> np.ndarray:
-    """The person walks to the right and changes the crop window at frame 3."""
+    """The person walks to the right and changes the crop window every other frame."""
     return np.array([[20 + 40 * frame, 180], [100 + 40 * frame, 320]])
 
 
