@@ -16,6 +16,9 @@ MIN_DETERMINANT = 1e-8
 def identity_affine() -> Float[Array, "2 3"]:
     """Returns the map that leaves every point where it is.
 
+    Returns:
+      The 2 x 3 matrix [I | 0].
+
     >>> print(identity_affine().tolist())
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
@@ -28,6 +31,12 @@ def invert_affine(maps: Float[Array, "*batch 2 3"]) -> Float[Array, "*batch 2 3"
     Where the determinant is smaller in size than `MIN_DETERMINANT`, a constant of that
     size takes its place, so that value and gradient of a singular map are finite. Such
     an "inverse" sends nearly every point far away: the picture warped with it is empty.
+
+    Args:
+      maps: Maps [A | t], any unit.
+
+    Returns:
+      The maps [A^-1 | -A^-1 t], same unit.
 
     >>> scale = jnp.array([[2.0, 0.0, 6.0], [0.0, 4.0, 0.0]])
     >>> print(invert_affine(scale)[0])
@@ -49,6 +58,13 @@ def compose_affine(
 ) -> Float[Array, "*batch 2 3"]:
     """The map that applies `inner` first and `outer` to the result.
 
+    Args:
+      outer: Maps applied last.
+      inner: Maps applied first, in the same unit.
+
+    Returns:
+      One map for each pair.
+
     >>> move = jnp.array([[1.0, 0.0, 5.0], [0.0, 1.0, 0.0]])
     >>> double = jnp.array([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
     >>> print(compose_affine(double, move)[0])
@@ -64,6 +80,13 @@ def transform_points(
     maps: Float[Array, "*batch 2 3"], points: Float[Array, "*batch points 2"]
 ) -> Float[Array, "*batch points 2"]:
     """Points moved by the map of their example.
+
+    Args:
+      maps: One map per example, its translation in the unit of the points.
+      points: (x, y).
+
+    Returns:
+      A p + t for each point.
 
     >>> move = jnp.array([[1.0, 0.0, 5.0], [0.0, 1.0, -1.0]])
     >>> print(transform_points(move, jnp.array([[2.0, 3.0]])))

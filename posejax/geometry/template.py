@@ -78,7 +78,14 @@ def draw_template(
 
 
 def template_anchors(template: Template, *, size: int) -> Float[Array, "anchors 2"]:
-    """Anchors at rest, (x, y) in pixels of a `size` x `size` crop.
+    """Anchors of a template at rest.
+
+    Args:
+      template: Numbers in pixels of a 256 x 256 crop; scaled by size / 256.
+      size: Side of the crop in pixels.
+
+    Returns:
+      (x, y) in pixels of the crop.
 
     >>> from posejax.templates import T_POSE
     >>> print(template_anchors(T_POSE, size=128)[0])

@@ -23,6 +23,9 @@ def weighted_sum(
     Raises:
       ValueError: If the keys differ or there are no terms.
 
+    Reference:
+      Yoo and Russakovsky 2023 (arXiv 2311.02815), total losses of the four models.
+
     >>> terms = {"pixel": jnp.array(2.0), "anchor": jnp.array(4.0)}
     >>> print(weighted_sum(terms, {"pixel": 1.0, "anchor": 0.5}))
     4.0

@@ -9,8 +9,7 @@ from posejax.metrics.keypoints import (
 )
 from posejax.metrics.keypoints import pdj as pdj
 from posejax.metrics.keypoints import pdj_left_right_free as pdj_left_right_free
+from posejax.metrics.keypoints import swap_sides as swap_sides
 from posejax.metrics.proportions import ProportionConsistency as ProportionConsistency
-from posejax.metrics.proportions import (
-    proportion_consistency_over_batch as proportion_consistency_over_batch,
-)
+from posejax.metrics.proportions import proportion_consistency as proportion_consistency
 from posejax.metrics.proportions import segment_ratios as segment_ratios

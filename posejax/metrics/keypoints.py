@@ -17,6 +17,7 @@ from posejax.skeletons import TEMPLATE_15, Skeleton
 def joint_distances(
     predicted: Float[Array, "*batch joints 2"],
     target: Float[Array, "*batch joints 2"],
+    *,
     joint_valid: Bool[Array, "*batch joints"] | None = None,
 ) -> Float[Array, "*batch joints"]:
     """Euclidean distance of each joint, in the unit of the joints.
@@ -28,6 +29,9 @@ def joint_distances(
 
     Returns:
       One distance per joint; zero, with zero gradient, for joints that do not count.
+
+    Reference:
+      Yoo and Russakovsky 2023 (arXiv 2311.02815), evaluation.
 
     >>> print(joint_distances(jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0]])))
     [5.]
@@ -42,8 +46,8 @@ def pdj(
     predicted: Float[Array, "*batch joints 2"],
     target: Float[Array, "*batch joints 2"],
     diagonal: Float[Array, "*batch"],
-    joint_valid: Bool[Array, "*batch joints"] | None = None,
     *,
+    joint_valid: Bool[Array, "*batch joints"] | None = None,
     threshold: float = 0.05,
 ) -> Float[Array, "*batch joints"]:
     """Percentage of detected joints: 1 for each joint nearer than a share of the box.
@@ -77,8 +81,8 @@ def pdj(
 def normalized_l2(
     predicted: Float[Array, "*batch joints 2"],
     target: Float[Array, "*batch joints 2"],
-    joint_valid: Bool[Array, "*batch joints"] | None = None,
     *,
+    joint_valid: Bool[Array, "*batch joints"] | None = None,
     image_size: int,
 ) -> Float[Array, "*batch joints"]:
     """Distance of each joint as a share of the side of the picture.
@@ -100,15 +104,37 @@ def normalized_l2(
     >>> print(normalized_l2(true + 3.0, true, image_size=300).round(4))
     [0.0141]
     """
-    return joint_distances(predicted, target, joint_valid) / image_size
+    return joint_distances(predicted, target, joint_valid=joint_valid) / image_size
+
+
+def swap_sides(
+    joints: Float[Array, "*batch joints 2"], *, skeleton: Skeleton = TEMPLATE_15
+) -> Float[Array, "*batch joints 2"]:
+    """The same points with the names of left and right joints exchanged.
+
+    Args:
+      joints: Joints in the order of the skeleton, any unit.
+      skeleton: Joint set.
+
+    Returns:
+      Joints in the same unit; no coordinate changes.
+
+    Reference:
+      None; the two assignments that the left-right-free measures compare.
+
+    >>> joints = jnp.arange(30.0).reshape(15, 2)
+    >>> print(swap_sides(joints)[TEMPLATE_15.index("hipR")])
+    [8. 9.]
+    """
+    return joints[..., skeleton.mirror(), :]
 
 
 def pdj_left_right_free(
     predicted: Float[Array, "*batch joints 2"],
     target: Float[Array, "*batch joints 2"],
     diagonal: Float[Array, "*batch"],
-    joint_valid: Bool[Array, "*batch joints"] | None = None,
     *,
+    joint_valid: Bool[Array, "*batch joints"] | None = None,
     threshold: float = 0.05,
     skeleton: Skeleton = TEMPLATE_15,
 ) -> Float[Array, "*batch joints"]:
@@ -128,15 +154,19 @@ def pdj_left_right_free(
     Returns:
       1 or 0 per joint of the assignment under which more joints are detected.
 
+    Reference:
+      None; an addition to Yoo and Russakovsky 2023, who score one assignment.
+
     >>> true = jnp.arange(30.0).reshape(15, 2)
     >>> swapped = true[TEMPLATE_15.mirror()]
     >>> print(pdj_left_right_free(swapped, true, jnp.array(9.0)).mean())
     1.0
     """
-    swapped = predicted[..., skeleton.mirror(), :]
+    swapped = swap_sides(predicted, skeleton=skeleton)
+    options = {"joint_valid": joint_valid, "threshold": threshold}
     return _better_frames(
-        pdj(predicted, target, diagonal, joint_valid, threshold=threshold),
-        pdj(swapped, target, diagonal, joint_valid, threshold=threshold),
+        pdj(predicted, target, diagonal, **options),
+        pdj(swapped, target, diagonal, **options),
         joint_valid,
         is_higher_better=True,
     )
@@ -145,8 +175,8 @@ def pdj_left_right_free(
 def normalized_l2_left_right_free(
     predicted: Float[Array, "*batch joints 2"],
     target: Float[Array, "*batch joints 2"],
-    joint_valid: Bool[Array, "*batch joints"] | None = None,
     *,
+    joint_valid: Bool[Array, "*batch joints"] | None = None,
     image_size: int,
     skeleton: Skeleton = TEMPLATE_15,
 ) -> Float[Array, "*batch joints"]:
@@ -164,15 +194,19 @@ def normalized_l2_left_right_free(
     Returns:
       One share per joint, of the assignment with the smaller mean.
 
+    Reference:
+      None; an addition to Yoo and Russakovsky 2023, who score one assignment.
+
     >>> true = jnp.arange(30.0).reshape(15, 2)
     >>> swapped = true[TEMPLATE_15.mirror()]
     >>> print(normalized_l2_left_right_free(swapped, true, image_size=64).max())
     0.0
     """
-    swapped = predicted[..., skeleton.mirror(), :]
+    swapped = swap_sides(predicted, skeleton=skeleton)
+    options = {"joint_valid": joint_valid, "image_size": image_size}
     return _better_frames(
-        normalized_l2(predicted, target, joint_valid, image_size=image_size),
-        normalized_l2(swapped, target, joint_valid, image_size=image_size),
+        normalized_l2(predicted, target, **options),
+        normalized_l2(swapped, target, **options),
         joint_valid,
         is_higher_better=False,
     )
@@ -180,8 +214,8 @@ def normalized_l2_left_right_free(
 
 def arms_out(
     joints: Float[Array, "*batch 15 2"],
-    joint_valid: Bool[Array, "*batch 15"] | None = None,
     *,
+    joint_valid: Bool[Array, "*batch 15"] | None = None,
     angle_deg: float = 20.0,
 ) -> Bool[Array, "*batch"]:
     """Whether both arms are stretched to the sides, away from each other.
@@ -213,8 +247,8 @@ def arms_out(
 
 def arms_down(
     joints: Float[Array, "*batch 15 2"],
-    joint_valid: Bool[Array, "*batch 15"] | None = None,
     *,
+    joint_valid: Bool[Array, "*batch 15"] | None = None,
     angle_deg: float = 45.0,
 ) -> Bool[Array, "*batch"]:
     """Whether both arms hang: |dy| >= |dx| tan(angle), wrists below their shoulders.

@@ -22,13 +22,13 @@ class ProportionConsistency(NamedTuple):
         Zero if fewer than two frames could be measured.
       mean_deviation: Mean of `deviations` over all 13, the torso's own zero included.
       deviations: Standard deviation (unbiased) of each segment's ratio.
-      num_excluded: Frames left out because their torso had no length.
+      without_torso: Number of frames left out because their torso had no length.
     """
 
     consistency: Float[Array, "*batch"]
     mean_deviation: Float[Array, "*batch"]
     deviations: Float[Array, "*batch 13"]
-    num_excluded: Int[Array, "*batch"]
+    without_torso: Int[Array, "*batch"]
 
 
 def segment_ratios(joints: Float[Array, "*batch 15 2"]) -> Float[Array, "*batch 13"]:
@@ -57,13 +57,14 @@ def segment_ratios(joints: Float[Array, "*batch 15 2"]) -> Float[Array, "*batch 
     return safe_divide(lengths, torso)
 
 
-def proportion_consistency_over_batch(
+def proportion_consistency(
     ratios: Float[Array, "*batch frames 13"],
 ) -> ProportionConsistency:
     """One over the mean standard deviation of the proportions over a data set.
 
     The measure is a property of all frames together, hence no value per frame. Frames
-    whose first ratio is zero have no torso; they are left out and counted.
+    whose first ratio is zero have no torso, and such with NaN were not predicted; both
+    are left out and counted.
 
     Args:
       ratios: Ratios of every frame, from `segment_ratios`.
@@ -75,7 +76,7 @@ def proportion_consistency_over_batch(
       Yoo and Russakovsky 2023 (arXiv 2311.02815), proportion consistency.
 
     >>> ratios = jnp.ones((3, 13)).at[:, 1].set(jnp.array([0.0, 1.3, 2.6]))
-    >>> print(f"{proportion_consistency_over_batch(ratios).consistency:.2f}")
+    >>> print(f"{proportion_consistency(ratios).consistency:.2f}")
     10.00
     """
     is_used = ratios[..., :1] > 0
@@ -92,5 +93,5 @@ def proportion_consistency_over_batch(
         consistency=jnp.where(count[..., 0] >= 2, consistency, 0.0),
         mean_deviation=mean_deviation,
         deviations=deviations,
-        num_excluded=jnp.sum(~is_used[..., 0], axis=-1, dtype=jnp.int32),
+        without_torso=jnp.sum(~is_used[..., 0], axis=-1, dtype=jnp.int32),
     )
