@@ -1,1 +1,1 @@
-"""datasets.own_videos."""
+"""Frame records out of a person's own videos from fixed cameras."""
