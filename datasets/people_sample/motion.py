@@ -215,11 +215,11 @@ def _arm_keys(rng: np.random.Generator, action: Action) -> tuple[Keys, Keys]:
     names[1, both] = names[0, both]
     values = np.array([[ARM_POSES[name] for name in row] for row in names], np.float64)
     values[..., :4] += rng.normal(0, 5, (2, count, 4))
-    right = keys(rng, values[0], rest_s=(0.3, 1.2), move_s=(0.6, 1.0))
+    right = keys(rng, values[0], rest_s=(0.3, 1.2), move_s=(0.7, 1.1))
     # Arms that mirror each other move at the same time.
     if action.mirrored > 0.4:
         return right, Keys(values[1], right.starts, right.durations)
-    return right, keys(rng, values[1], rest_s=(0.3, 1.2), move_s=(0.6, 1.0))
+    return right, keys(rng, values[1], rest_s=(0.3, 1.2), move_s=(0.7, 1.1))
 
 
 def _arm_rotations(
