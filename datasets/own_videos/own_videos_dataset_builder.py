@@ -89,7 +89,7 @@ class Builder(OrderedBuilder):
     ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Put videos from fixed cameras into a folder and pass it as --manual_dir; "
-        "datasets/README.md shows what may lie beside them."
+        "datasets/own_videos/README.md shows what may lie beside them."
     )
 
     @property

@@ -61,7 +61,7 @@ def find_takes(folder: pathlib.Path) -> list[Take]:
         raise FileNotFoundError(
             f"{folder} holds no video; expected files ending in "
             f"{', '.join(video.VIDEO_SUFFIXES)} or folders of pictures "
-            "(datasets/README.md shows the tree)."
+            "(datasets/own_videos/README.md shows the tree)."
         )
     return list(takes.values())
 
