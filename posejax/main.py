@@ -9,11 +9,12 @@ r"""Trains, evaluates and runs the systems of posejax.
 Any field of the config can be set: --config.batch_size=16 (after --config).
 """
 
+import logging as std_logging
 import os
 import re
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from posejax.checks import require_choice
@@ -57,7 +58,23 @@ def _prepare_sample(name: str, builder_config: str, data_dir: str) -> None:
     prepare(name, config=builder_config, data_dir=data_dir)
 
 
+def _plain_log() -> None:
+    """Keeps the log to what posejax says and what other libraries warn of."""
+    handler = logging.get_absl_handler()
+    handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    ours = f"{os.sep}posejax{os.sep}", f"{os.sep}datasets{os.sep}"
+
+    def wanted(record: std_logging.LogRecord) -> bool:
+        told = any(part in record.pathname for part in ours)
+        told = told and "site-packages" not in record.pathname
+        return told or record.levelno >= std_logging.WARNING
+
+    handler.addFilter(wanted)
+    logging.set_verbosity(logging.INFO)
+
+
 def _main(_: list[str]) -> None:
+    _plain_log()
     from posejax import procedures
     from posejax.procedures.run import Run, system_of
 

@@ -26,6 +26,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.template = "t_pose"  # t_pose | natural
     config.scheme = "affine"  # affine | two_step | constrained
     config.constrained_identity = True  # constrained: I + R diag(s) as published
+    config.regressor = "template"  # template | shape_template (older net, affine only)
     config.warp = "sampling"  # sampling (bilinear) | gaussian (closed form, faster)
     config.regressor_features = (32, 64, 128, 256, 512, 512, 512)
     config.translator_features = (32, 64, 128, 256)

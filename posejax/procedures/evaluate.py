@@ -1,5 +1,6 @@
 """The verb `evaluate`: figures of a checkpoint on every split, as table and files."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -10,18 +11,20 @@ import jax
 import numpy as np
 from absl import logging
 
-from posejax import training
+from posejax import render, training
 from posejax.procedures.run import Opened, Run, open_run
-from posejax.tasks import TASKS
-from posejax.typing import Task, TaskData, Tree
+from posejax.tasks import Overlays
+from posejax.typing import Batch, Task, TaskData, Tree
+
+OVERLAYS = 8  # frames in the picture of predicted joints
+OVERLAY_SIDE = 192  # pixels to which their crops are enlarged
 
 
 def evaluate(run: Run) -> Mapping[str, Any]:
     """Evaluates a work directory's checkpoint; returns the figures by split."""
     opened = open_run(run)
-    system = TASKS[opened.config.system]()
-    task = system.make_task(opened.config, opened.data_dir)
-    data = system.make_data(opened.config, opened.data_dir)
+    task = opened.system.make_task(opened.config, opened.data_dir)
+    data = opened.system.make_data(opened.config, opened.data_dir)
     if opened.warning:
         logging.warning("%s", opened.warning)
     return evaluate_opened(run, opened, task=task, data=data)
@@ -65,9 +68,36 @@ def evaluate_opened(
         found[split] = figures
         if jax.process_index() == 0:
             _report(run, opened, split, step, rows, values, data)
-    if jax.process_index() == 0 and task.pictures is not None:
-        _draw(opened, task, data, params, model_state, step)
+        if jax.process_index() == 0 and opened.system.overlays is not None:
+            batch = {**data.resident, **_spread(next(batches()))}
+            predictions = jax.jit(task.predict)(params, model_state, batch)
+            drawn = _overlay_grid(opened.system.overlays(predictions, batch))
+            render.write_png(opened.workdir / f"pictures/{split}_joints.png", drawn)
     return found
+
+
+def _spread(batch: Batch) -> Batch:
+    """Returns a few frames of a batch, evenly spread."""
+    valid = np.flatnonzero(batch["valid"])
+    chosen = valid[
+        np.linspace(0, len(valid) - 1, min(OVERLAYS, len(valid))).astype(int)
+    ]
+    return {name: np.asarray(value)[chosen] for name, value in batch.items()}
+
+
+def _overlay_grid(found: Overlays) -> np.ndarray:
+    """Draws the truth in the upper row and the prediction below."""
+    rows = []
+    for joints in (found.target, found.predicted):
+        for i, image in enumerate(found.images):
+            # Small crops are enlarged, or a dot would hide a limb.
+            factor = max(1, round(OVERLAY_SIDE / image.shape[0]))
+            large, placed = render.enlarge(image, joints[i], factor=factor)
+            shown = found.valid[i] if joints is found.target else None
+            rows.append(
+                render.draw_skeleton(large, placed, chains=found.chains, valid=shown)
+            )
+    return render.image_grid(np.stack(rows), columns=len(found.images))
 
 
 def _row_name(opened: Opened) -> str:
@@ -75,8 +105,6 @@ def _row_name(opened: Opened) -> str:
 
 
 def _with_predict(task: Task, predict: Any) -> Task:
-    import dataclasses
-
     return dataclasses.replace(task, predict=predict)
 
 
@@ -89,8 +117,6 @@ def _report(
     values: Mapping[str, np.ndarray],
     data: TaskData,
 ) -> None:
-    from posejax import render
-
     directory = opened.workdir / "evaluation"
     directory.mkdir(exist_ok=True)
     model, *others = rows
@@ -109,7 +135,11 @@ def _report(
     }
     write_json(directory / f"{split}.json", result)
     np.savez(directory / f"{split}_frames.npz", **values)
-    shown = {name: split_figures(figures)[0] for name, figures in rows.items()}
+    columns = opened.system.columns
+    shown = {
+        name: {label: figures.get(key) for key, label in columns.items()}
+        for name, figures in rows.items()
+    }
     table = render.figure_table(shown)
     title = (
         f"{split} split, checkpoint {run.checkpoint} (step {step}), {data.description}"

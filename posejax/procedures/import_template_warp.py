@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from absl import logging
 
 from posejax import importers, training
-from posejax.checks import unknown
 from posejax.procedures.run import DATA_DIR, Run, claim, describe, without_sample
 from posejax.tasks.template_warp import make_task, vgg_path
+from posejax.templates import SCHEMES
 
 
 def import_template_warp(run: Run) -> Mapping[str, Any]:
@@ -32,60 +32,46 @@ def import_template_warp(run: Run) -> Mapping[str, Any]:
             f"--input is {run.input!r}; name a file: a checkpoint (.tar) of the "
             "published code, or torchvision's vgg19-dcbb9e9d.pth."
         )
-    entries = importers.read_torch_file(run.input)
-    if "features.0.weight" in entries:
-        return _import_vgg(run, entries)
-    if {"regressor", "translator"} <= set(entries):
-        return _import_checkpoint(run, entries)
-    raise unknown(
-        f"--input {run.input!r}: its entries", sorted(entries)[:4],
-        ("regressor + translator", "features.0.weight ..."),
-    )  # fmt: skip
+    content = importers.read_torch_file(run.input)
+    if any(str(name).startswith("features.") for name in content):
+        return _import_vgg(run, content)
+    return _import_checkpoint(run, content)
 
 
-def _import_vgg(run: Run, entries: Mapping[str, Any]) -> Mapping[str, Any]:
+def _import_vgg(run: Run, content: Mapping[str, Any]) -> Mapping[str, Any]:
     path = pathlib.Path(vgg_path(run.data_dir or DATA_DIR))
+    params = importers.import_vgg(content)
     path.parent.mkdir(parents=True, exist_ok=True)
-    importers.save_vgg_npz(path, importers.import_vgg(entries))
+    importers.save_vgg_npz(path, params)
     logging.info("VGG-19 features written to %s", path)
     return {"written": str(path)}
 
 
-def _import_checkpoint(run: Run, entries: Mapping[str, Any]) -> Mapping[str, Any]:
+def _import_checkpoint(run: Run, content: Mapping[str, Any]) -> Mapping[str, Any]:
     if run.config is None or run.workdir is None:
         raise FileNotFoundError(
             "importing a checkpoint needs --config (the run it was made by) and "
             "--workdir (a new directory for it)."
         )
     config = without_sample(run.config)
-    data_dir = run.data_dir or DATA_DIR
-    params, stats = importers.import_template_warp(entries)
-    task = make_task(config, data_dir)
-    # The frozen features are no part of a published file; random ones stand in here,
-    # since neither evaluate nor predict uses them.
-    size = config.image_size
-    frame = jnp.zeros((2, size, size, 3), jnp.uint8)
-    drawn = config.copy_and_resolve_references()
-    with drawn.unlocked():
-        drawn.vgg.weights = "random"
-    state = jax.eval_shape(
-        lambda: training.init_state(
-            make_task(drawn), jax.random.key(0), {"frame_1": frame, "frame_2": frame}
+    if config.regressor == "shape_template":
+        regressor = importers.load_shape_template_checkpoint(run.input)
+        params = {"regressor": regressor.params}
+        stats = {"regressor": regressor.model_state}
+    else:
+        params, stats = importers.import_template_warp(
+            content,
+            num_outputs=SCHEMES[config.scheme].num_outputs,
+            image_size=config.image_size,
         )
-    )
-    training.require_same_structure(
-        {"params": state.params, "batch_stats": state.model_state["batch_stats"]},
-        {"params": params, "batch_stats": stats},
-        what=f"--input {run.input!r}",
-    )
     workdir = pathlib.Path(run.workdir).absolute()
     claim(workdir, config)
-    describe(run, workdir, config, data_dir, "prepared")
+    describe(run, workdir, config, run.data_dir or DATA_DIR, "prepared")
     imported = training.TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         model_state={"batch_stats": stats},
-        opt_state=task.optimizer.init(params),
+        opt_state=make_task(config).optimizer.init(params),
         key=jax.random.key_data(jax.random.key(config.seed)),
     )
     with training.Checkpoints(workdir / "checkpoints") as checkpoints:

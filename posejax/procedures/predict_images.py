@@ -19,7 +19,6 @@ from posejax.data import background, crops, people, video
 from posejax.procedures.evaluate import restore, write_json
 from posejax.procedures.run import Run, open_run
 from posejax.skeletons import SKELETONS
-from posejax.tasks import TASKS
 
 BATCH = 16
 SMALLEST_SIDE = 16  # pixels of the input below which nobody can be seen
@@ -46,7 +45,7 @@ def predict_images(run: Run) -> Mapping[str, Any]:
             f"expected at least {SMALLEST_SIDE}x{SMALLEST_SIDE}."
         )
     opened = open_run(run)
-    system = TASKS[opened.config.system]()
+    system = opened.system
     task = system.make_task(opened.config, opened.data_dir)
     params, model_state, step = restore(run, opened, task)
     matrices, boxes = crop_matrices(run, source, opened.config.image_size)
@@ -54,11 +53,11 @@ def predict_images(run: Run) -> Mapping[str, Any]:
     output = pathlib.Path(run.output or opened.workdir / "predictions" / stem)
     output.mkdir(parents=True, exist_ok=True)
     predict = jax.jit(lambda batch: task.predict(params, model_state, batch).joints)
-    found = _Found(predict, opened.config.image_size, system.settings)
+    found = _Found(predict, opened.config.image_size, system)
     overlays = found.frames(source, matrices, boxes)
     progress = training.progress(overlays, total=source.num_frames, unit="frame")
     written = _write_overlays(output, source, progress)
-    _write_joints(output, run, source, found, step, system.settings.SKELETON)
+    _write_joints(output, run, source, found, step, system.skeleton)
     logging.info("%d frames: joints and %s in %s", len(found.index), written, output)
     return {"frames": len(found.index), "output": str(output)}
 
@@ -108,8 +107,8 @@ def whole_frame_matrix(size: tuple[int, int], crop_size: int) -> np.ndarray:
 class _Found:
     """Collects the joints while the overlays are drawn, a batch at a time."""
 
-    def __init__(self, predict: Any, size: int, settings: Any):
-        self.predict, self.size, self.settings = predict, size, settings
+    def __init__(self, predict: Any, size: int, system: Any):
+        self.predict, self.size, self.system = predict, size, system
         self.index: list[int] = []
         self.crop: list[np.ndarray] = []
         self.source: list[np.ndarray] = []
@@ -151,7 +150,7 @@ class _Found:
         for index, frame, _ in pending:
             if index in placed:
                 yield render.draw_skeleton(
-                    frame, placed[index], chains=self.settings.CHAINS
+                    frame, placed[index], chains=self.system.chains
                 )
             else:
                 yield frame

@@ -17,6 +17,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from posejax.checks import require_choice
+from posejax.tasks import TASKS, System
 
 DATA_DIR = "data"
 DATA_CHOICES = ("auto", "prepared", "sample")
@@ -66,6 +67,7 @@ class Opened:
 
     config: ConfigDict
     workdir: pathlib.Path
+    system: System
     data_dir: str
     data_used: str
     warning: str | None
@@ -164,7 +166,7 @@ def open_run(run: Run) -> Opened:
     ensure_data(run, config, data_dir, data_used)
     claim(workdir, config)
     describe(run, workdir, config, data_dir, data_used)
-    return Opened(config, workdir, data_dir, data_used, warning)
+    return Opened(config, workdir, TASKS[config.system](), data_dir, data_used, warning)
 
 
 def describe(
@@ -192,7 +194,9 @@ def reopen(run: Run) -> Opened:
     started = json.loads((workdir / "run.json").read_text())
     data_dir = run.data_dir or started["data_dir"]
     ensure_data(run, config, data_dir, started["data"])
-    return Opened(config, workdir, data_dir, started["data"], None)
+    return Opened(
+        config, workdir, TASKS[config.system](), data_dir, started["data"], None
+    )
 
 
 def read_config(path: pathlib.Path) -> ConfigDict:

@@ -11,7 +11,6 @@ from absl import logging
 from posejax import training
 from posejax.procedures import evaluate
 from posejax.procedures.run import Opened, Run, open_run
-from posejax.tasks import TASKS
 from posejax.typing import Batch, Task, TaskData
 
 
@@ -25,9 +24,8 @@ def train(run: Run) -> Mapping[str, Any]:
     opened = open_run(run)
     _warn(opened)
     config = opened.config
-    system = TASKS[config.system]()
-    task = system.make_task(config, opened.data_dir)
-    data = system.make_data(config, opened.data_dir)
+    task = opened.system.make_task(config, opened.data_dir)
+    data = opened.system.make_data(config, opened.data_dir)
     logging.info("data: %s", data.description)
     num_steps = config.num_steps or config.num_epochs * data.steps_per_epoch
     mesh = training.data_mesh()

@@ -1,6 +1,7 @@
 """The data of template_warp: pairs of crops of one person before one background."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -8,13 +9,19 @@ from ml_collections import ConfigDict
 
 from posejax.checks import require_at_least
 from posejax.data import pipeline, source, transforms
-from posejax.skeletons import TEMPLATE_15
+from posejax.tasks.contract import Overlays
 from posejax.templates import SKELETON_CHAINS
-from posejax.typing import TaskData
+from posejax.typing import Batch, TaskData
 
-# What the verbs that draw need to know of this system's joints.
-SKELETON = TEMPLATE_15.name
-CHAINS = SKELETON_CHAINS
+COLUMNS = {
+    "pdj": "PDJ@0.05 [%]",
+    "normalized_l2": "norm. L2 [%]",
+    "pdj_either_side": "PDJ either side [%]",
+    "normalized_l2_either_side": "L2 either side [%]",
+    "arms_out_normalized_l2": "L2 arms out [%]",
+    "arms_down_normalized_l2": "L2 arms down [%]",
+    "consistency": "consistency",
+}
 
 
 def make_data(config: ConfigDict, data_dir: str) -> TaskData:
@@ -75,3 +82,14 @@ def mean_pose(config: ConfigDict, data_dir: str) -> Mapping[str, np.ndarray]:
     if not count.all():
         return {}
     return {"mean_joints": total / count / frames.metadata["crop_size"]}
+
+
+def overlays(predictions: Any, batch: Batch) -> Overlays:
+    """Returns predicted and true joints with the frames they belong to."""
+    return Overlays(
+        images=np.asarray(batch["frame_1"]),
+        predicted=np.asarray(predictions.joints, np.float64),
+        target=np.asarray(batch["joints"], np.float64),
+        valid=np.asarray(batch["joint_valid"]),
+        chains=SKELETON_CHAINS,
+    )

@@ -11,58 +11,60 @@ import jax.numpy as jnp
 import numpy as np
 
 from posejax import metrics
+from posejax.numerics import masked_mean
 from posejax.skeletons import TEMPLATE_15
 from posejax.typing import Batch, MetricFn, PredictFn, Tree
 
 THRESHOLD = 0.05  # of the person's box diagonal
 
 
-def _hits(predictions: Any, batch: Batch) -> jax.Array:
-    return metrics.pdj(
-        predictions.joints, batch["joints"], batch["diagonal"], threshold=THRESHOLD
-    )
-
-
-def _l2(predictions: Any, batch: Batch) -> jax.Array:
-    size = batch["frame_1"].shape[1]
-    return metrics.normalized_l2(predictions.joints, batch["joints"], image_size=size)
-
-
-def _mean_over_valid(values: jax.Array, batch: Batch) -> jax.Array:
-    valid = batch["joint_valid"].astype(values.dtype)
-    return jnp.sum(values * valid, -1) / jnp.maximum(jnp.sum(valid, -1), 1.0)
-
-
-def _best_side(measure: str) -> MetricFn:
-    """The measure with the better of the two left-right assignments of the frame."""
-
+def _pdj(measure: Any) -> MetricFn:
     def metric(predictions: Any, batch: Batch) -> jax.Array:
-        values = []
-        for joints in (predictions.joints, metrics.swap_sides(predictions.joints)):
-            swapped = predictions._replace(joints=joints)
-            values.append(_mean_over_valid(_l2(swapped, batch), batch))
-        plain, swapped = values
-        keep = (plain <= swapped)[:, None, None]
-        joints = jnp.where(
-            keep, predictions.joints, metrics.swap_sides(predictions.joints)
+        return measure(
+            predictions.joints,
+            batch["joints"],
+            batch["diagonal"],
+            joint_valid=batch["joint_valid"],
+            threshold=THRESHOLD,
         )
-        best = predictions._replace(joints=joints)
-        value = _hits(best, batch) if measure == "pdj" else _l2(best, batch)
-        return _mean_over_valid(value, batch)
 
     return metric
 
 
+def _l2(measure: Any) -> MetricFn:
+    def metric(predictions: Any, batch: Batch) -> jax.Array:
+        return measure(
+            predictions.joints,
+            batch["joints"],
+            joint_valid=batch["joint_valid"],
+            image_size=batch["frame_1"].shape[1],
+        )
+
+    return metric
+
+
+def _by_frame(by_joint: MetricFn) -> MetricFn:
+    def metric(predictions: Any, batch: Batch) -> jax.Array:
+        return masked_mean(by_joint(predictions, batch), batch["joint_valid"])
+
+    return metric
+
+
+_PDJ, _L2 = _pdj(metrics.pdj), _l2(metrics.normalized_l2)
 METRICS: Mapping[str, MetricFn] = {
-    "pdj_by_joint": _hits,
-    "l2_by_joint": _l2,
-    "pdj_by_frame": lambda p, b: _mean_over_valid(_hits(p, b), b),
-    "l2_by_frame": lambda p, b: _mean_over_valid(_l2(p, b), b),
-    "pdj_either_side": _best_side("pdj"),
-    "l2_either_side": _best_side("l2"),
+    "pdj_by_joint": _PDJ,
+    "l2_by_joint": _L2,
+    "pdj_by_frame": _by_frame(_PDJ),
+    "l2_by_frame": _by_frame(_L2),
+    "pdj_either_side": _by_frame(_pdj(metrics.pdj_left_right_free)),
+    "l2_either_side": _by_frame(_l2(metrics.normalized_l2_left_right_free)),
     "joint_valid": lambda p, b: b["joint_valid"],
-    "arms_out": lambda p, b: metrics.arms_out(b["joints"]),
-    "arms_down": lambda p, b: metrics.arms_down(b["joints"]),
+    "arms_out": lambda p, b: metrics.arms_out(
+        b["joints"], joint_valid=b["joint_valid"]
+    ),
+    "arms_down": lambda p, b: metrics.arms_down(
+        b["joints"], joint_valid=b["joint_valid"]
+    ),
     "segment_ratios": lambda p, b: metrics.segment_ratios(p.joints),
 }
 
@@ -82,7 +84,7 @@ def summarize(values: Mapping[str, np.ndarray]) -> dict[str, float]:
     if seen.any():
         figures["labelled_frames"] = float(seen.sum())
         figures |= _labelled_figures(values, valid, seen)
-    consistency = metrics.proportion_consistency(values["segment_ratios"])
+    consistency = metrics.proportion_consistency(jnp.asarray(values["segment_ratios"]))
     figures["consistency"] = float(consistency.consistency)
     figures["proportion_deviation"] = float(consistency.mean_deviation)
     figures["frames_without_torso"] = float(consistency.without_torso)
@@ -102,7 +104,7 @@ def _labelled_figures(
         "normalized_l2_either_side": percent("l2_either_side", seen),
     }
     for subset in ("arms_out", "arms_down"):
-        where = seen & valid.all(axis=1) & values[subset].astype(bool)
+        where = seen & values[subset].astype(bool)
         figures[f"{subset}_frames"] = float(where.sum())
         if where.any():
             figures[f"{subset}_pdj"] = percent("pdj_by_frame", where)

@@ -1,0 +1,31 @@
+"""Any config made small: a few steps on a handful of drawn frames, for tests."""
+
+from ml_collections import ConfigDict
+
+
+def shrink(config: ConfigDict, *, num_steps: int = 2) -> ConfigDict:
+    """Returns `config` with tiny networks, pictures and data, and `num_steps` steps.
+
+    Everything that makes the variant (template, scheme, weights, pairing) stays.
+    """
+    small = ConfigDict(config.to_dict())
+    if "sample" in small:
+        del small["sample"]
+    small.lock()
+    small.num_steps = num_steps
+    small.batch_size = 8
+    small.data.name, small.data.config = "people_sample", "tiny"
+    small.evaluation.batch_size = 8
+    small.evaluation.every = num_steps
+    small.log.pictures_every = num_steps
+    small.log.checkpoint_every = num_steps
+    match small.system:
+        case "template_warp":
+            small.image_size = 64
+            small.regressor_features = (4, 4, 4, 4, 4, 8, 8)
+            small.translator_features = (4, 4, 4, 4)
+            small.vgg.weights = "random"
+            small.vgg.widths = (4, 4, 8)
+        case other:
+            raise ValueError(f"shrink does not know system {other!r}; add its sizes.")
+    return small

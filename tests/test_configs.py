@@ -1,0 +1,111 @@
+"""Every config in configs/: complete, of values only, and it trains and resumes."""
+
+import importlib.util
+import json
+import pathlib
+
+import pytest
+from ml_collections import ConfigDict
+
+from configs.bases import quick
+from posejax.procedures.run import Run, apply_sample
+from posejax.procedures.train import train
+
+ROOT = pathlib.Path(__file__).parent.parent
+FILES = sorted((ROOT / "configs").glob("*.py"))
+RUNS = [path for path in FILES if path.stem != "__init__"]
+
+
+def load(path, variant=""):
+    spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(variant)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    from datasets.prepare import prepare
+
+    directory = tmp_path_factory.mktemp("data")
+    prepare("people_sample", config="tiny", data_dir=str(directory))
+    return str(directory)
+
+
+def make_run(config, workdir, data_dir, **changes):
+    fields = {
+        "config": config, "overrides": {}, "name": "test", "workdir": str(workdir),
+        "data": "prepared", "data_dir": data_dir, "checkpoint": "last", "input": None,
+        "boxes": None, "output": None, "prepare_sample": lambda *a: None,
+    }  # fmt: skip
+    return Run(**(fields | changes))
+
+
+def leaves(value, path=""):
+    if isinstance(value, ConfigDict):
+        for name, item in value.items():
+            yield from leaves(item, f"{path}.{name}")
+    else:
+        yield path, value
+
+
+def test_there_are_the_ten_published_runs():
+    assert len(RUNS) >= 10
+    assert {"baseline", "mse_natural", "constrained"} <= {path.stem for path in RUNS}
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda p: p.stem)
+def test_a_config_is_locked_and_holds_values_only(path):
+    config = load(path)
+    assert config.is_locked
+    for name, value in leaves(config):
+        assert isinstance(value, (bool, int, float, str, tuple)), f"{name}: {value!r}"
+        assert not (isinstance(value, str) and "/" in value), f"{name} is a path"
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda p: p.stem)
+def test_a_config_says_how_to_run_it(path):
+    text = path.read_text()
+    assert f"--config configs/{path.name}" in text
+    assert text.count("\n") < 40, "a run is a base plus the fields that differ"
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda p: p.stem)
+def test_the_sample_section_changes_only_fields_that_exist(path):
+    config = load(path)
+    merged = apply_sample(config, {"batch_size": 2})
+    assert merged.data.name == "people_sample"
+    assert merged.batch_size == 2
+    assert merged.template == config.template
+    assert merged.weights.pixel == config.weights.pixel
+    assert merged.data.pairing == config.data.pairing
+
+
+def test_the_variant_for_own_videos_changes_the_data_set():
+    config = load(ROOT / "configs/mse_natural.py", "own_videos")
+    assert config.data.name == "own_videos"
+    with pytest.raises(ValueError, match="own_videos"):
+        load(ROOT / "configs/mse_natural.py", "holidays")
+
+
+def test_no_two_runs_are_the_same():
+    seen = {}
+    for path in RUNS:
+        text = load(path).to_json(sort_keys=True)
+        assert text not in seen, f"{path.stem} is the same as {seen.get(text)}"
+        seen[text] = path.stem
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda p: p.stem)
+def test_a_config_trains_two_steps_and_resumes(path, data_dir, tmp_path):
+    config = quick.shrink(load(path))
+    train(make_run(config, tmp_path / "run", data_dir))
+    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines if "total" in line]
+    assert steps == [1, 2]
+    figures = train(make_run(config, tmp_path / "run", data_dir))
+    assert figures["test"]["frames"] > 0
+    assert (tmp_path / "run/metrics.jsonl").read_text().splitlines() == lines
+    result = json.loads((tmp_path / "run/evaluation/test.json").read_text())
+    assert result["step"] == 2
+    assert set(result["baselines"]) == {"resting template", "mean training pose"}
