@@ -61,3 +61,4 @@ from posejax.training.state import init_state as init_state
 from posejax.training.step import TrainStep as TrainStep
 from posejax.training.step import default_steps_per_call as default_steps_per_call
 from posejax.training.step import make_train_step as make_train_step
+from posejax.training.step import take_step as take_step

@@ -11,7 +11,7 @@ import math
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, SupportsFloat
 
 import jax
 import orbax.checkpoint as ocp
@@ -122,7 +122,9 @@ class Checkpoints:
         found = self._manager.metrics(step) if self._manager is not None else None
         return dict(found or {})
 
-    def save(self, state: TrainState, figures: Mapping[str, float] | None = None):
+    def save(
+        self, state: TrainState, figures: Mapping[str, SupportsFloat] | None = None
+    ):
         """Starts to save a state; returns once its memory may be reused.
 
         Saving a step twice does nothing. Every process of a run must call it.
@@ -223,6 +225,7 @@ class Checkpoints:
         return read["params"], read["model_state"], step
 
     def _find(self, which: Which) -> tuple[int, ocp.CheckpointManager]:
+        self.wait()
         steps = self.steps()
         if self._manager is None or not steps:
             raise FileNotFoundError(
@@ -272,10 +275,10 @@ class Checkpoints:
 
     def _write_error(self, error: Exception) -> OSError:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        latest = self.latest_step()
         kept = "nothing was saved before"
-        if latest is not None:
-            kept = f"the last complete checkpoint is {self.path(latest)}"
+        complete = self._manager.all_steps(read=True) if self._manager else []
+        if complete:
+            kept = f"the last complete checkpoint is {self.path(max(complete))}"
         return OSError(
             f"a checkpoint could not be written to {self.directory}: {lines[0][:300]}; "
             f"free space there or use another work directory ({kept})."

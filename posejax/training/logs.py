@@ -14,6 +14,7 @@ import os
 import pathlib
 import time
 from collections.abc import Callable, Mapping
+from typing import SupportsFloat
 
 import jax
 import numpy as np
@@ -73,7 +74,7 @@ class MetricLog:
             self._events.close()
             self._events = None
 
-    def write(self, step: int, values: Mapping[str, float]):
+    def write(self, step: int, values: Mapping[str, SupportsFloat]):
         """Writes one line of metrics.jsonl, and the event file."""
         if not self._active:
             return
@@ -87,10 +88,16 @@ class MetricLog:
             for name, value in numbers.items():
                 self._events.add_scalar(name, value, step)
 
-    def write_timing(self, step: int, values: Mapping[str, float]):
+    def write_timing(self, step: int, values: Mapping[str, SupportsFloat]):
         """Writes one line of timings.jsonl."""
         if self._active:
-            append_line(self.workdir / "timings.jsonl", {"step": step, **values})
+            append_line(
+                self.workdir / "timings.jsonl",
+                {
+                    "step": step,
+                    **{name: float(value) for name, value in values.items()},
+                },
+            )
 
     def image(self, name: str, image: np.ndarray, step: int):
         """Adds a picture `(height, width, 3)`, uint8 or 0..1, to the event file."""

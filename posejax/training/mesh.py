@@ -74,7 +74,8 @@ def replicate(tree: Tree, mesh: Mesh) -> Tree:
     several = jax.process_count() > 1
 
     def put(x):
-        if isinstance(x, jax.Array) and x.sharding.is_equivalent_to(sharding, x.ndim):
+        # Equal, not just equivalent: another kind of layout traces a step anew.
+        if isinstance(x, jax.Array) and x.sharding == sharding:
             return x
         if several:
             whole = np.asarray(x)

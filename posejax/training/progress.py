@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TextIO, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import tqdm
@@ -15,12 +15,29 @@ from posejax.training.step import Logs, last_value, steps_in
 Item = TypeVar("Item")
 
 
+@runtime_checkable
+class Stream(Protocol):
+    """What a bar is drawn on, such as `sys.stderr`."""
+
+    def write(self, text: Any, /) -> Any:
+        """Writes characters."""
+        ...
+
+    def flush(self) -> Any:
+        """Shows them."""
+        ...
+
+    def isatty(self) -> bool:
+        """Returns whether a person is looking."""
+        ...
+
+
 def progress(
     items: Iterable[Item],
     *,
     total: int | None = None,
     unit: str = "item",
-    stream: TextIO | None = None,
+    stream: Stream | None = None,
     clock: Callable[[], float] = time.perf_counter,
     seconds: float = 10.0,
 ) -> Iterator[Item]:
@@ -34,12 +51,12 @@ def progress(
       clock: Seconds.
       seconds: Time between two lines where there is no terminal.
     """
-    shown_on: TextIO = sys.stderr if stream is None else stream
+    shown_on: Stream = sys.stderr if stream is None else stream
     if jax.process_index() != 0:
         yield from items
         return
     if shown_on.isatty():
-        yield from tqdm.tqdm(items, total=total, unit=unit, file=shown_on)
+        yield from tqdm.tqdm(items, total=total, unit=unit, file=shown_on)  # pyright: ignore
         return
     of = "" if total is None else f"/{total}"
     shown = clock()
@@ -62,7 +79,7 @@ class ProgressHook:
         *,
         step: int = 0,
         every: int = 50,
-        stream: TextIO | None = None,
+        stream: Stream | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ):
         """Prepares the display.
@@ -74,7 +91,7 @@ class ProgressHook:
           stream: Where the bar goes; None is standard error.
           clock: Seconds.
         """
-        shown_on: TextIO = sys.stderr if stream is None else stream
+        shown_on: Stream = sys.stderr if stream is None else stream
         self._num_steps = num_steps
         self._start = step
         self._every = max(every, 1)

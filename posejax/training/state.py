@@ -87,9 +87,12 @@ def describe_differences(
     def show(entry: tuple[tuple[int, ...], str]) -> str:
         return f"{entry[1]}{list(entry[0])}"
 
-    spare = sorted(set(found) - set(expected))
+    def trained_first(path: str) -> tuple[bool, str]:
+        return not path.startswith("params/"), path
+
+    spare = sorted(set(found) - set(expected), key=trained_first)
     lines = []
-    for path in sorted(expected):
+    for path in sorted(expected, key=trained_first):
         if path not in found:
             near = difflib.get_close_matches(path, spare, n=1)
             hint = f" (nearest: {near[0]} {show(found[near[0]])})" if near else ""

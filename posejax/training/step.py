@@ -91,7 +91,7 @@ def make_train_step(
     whole = replicated(mesh)
 
     def one(state: TrainState, batch: Batch, resident: Batch):
-        return _take_step(task, state, _merge(batch, resident))
+        return take_step(task, state, _merge(batch, resident))
 
     def several(state: TrainState, batches: Batch, resident: Batch):
         def body(state, batch):
@@ -125,9 +125,26 @@ def _merge(batch: Batch, resident: Batch) -> Batch:
     return {**resident, **batch}
 
 
-def _take_step(
+def take_step(
     task: Task, state: TrainState, batch: Batch
 ) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Takes one step: a pure function, for use inside `vmap`, `pmap` or `shard_map`.
+
+    `make_train_step` compiles it for a mesh. Mapped over a leading axis it trains many
+    models at once.
+
+    Args:
+      task: The system.
+      state: The state before the step.
+      batch: The batch, resident arrays included.
+
+    Returns:
+      `(state, logs)`; the logs are scalars, see `TrainStep`.
+
+    Raises:
+      ValueError: If the loss logs a name that the step uses, or changes the structure
+        of `model_state`.
+    """
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
     def loss(params) -> tuple[jax.Array, LossOutput]:
