@@ -44,7 +44,7 @@ def fill_state_dict(
         factor = gain if len(shape) > 1 else 1.0
         if name.startswith(f"{last_layer}."):
             factor = last
-        filled[name] = factor * fill(name, tuple(shape), salt)
+        filled[name] = np.asarray(factor * fill(name, tuple(shape), salt))
     return filled
 
 

@@ -22,7 +22,6 @@ import numpy as np
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
-LEGACY_START = pickle.PROTO + b"\x02" + pickle.LONG1  # then the magic number
 
 STORAGES = {
     "DoubleStorage": np.float64,
@@ -46,6 +45,10 @@ class TorchFileError(ValueError):
 
 class _Refused(Exception):
     """A pickle asked for a global that is not on the list."""
+
+
+class _Damaged(Exception):
+    """The bytes are not what torch.save writes; the message says why."""
 
 
 class _StorageType(NamedTuple):
@@ -87,20 +90,19 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         if data.startswith(b"PK\x03\x04"):
             content = _read_zip(data)
-        elif data.startswith(LEGACY_START):
+        elif data.startswith(pickle.PROTO):
             content = _read_legacy(data)
         else:
-            raise TorchFileError(
-                f"{path} does not start like a file of torch.save; expected its zip or "
-                "its older pickle layout."
-            )
+            raise _Damaged("it starts neither like a zip archive nor like a pickle")
     except _Refused as error:
         raise TorchFileError(
             f"{path} asks for the global {error}, which could run code; only tensors "
             "and plain containers are read. Use a file that holds a state dict."
         ) from None
-    except TorchFileError:
-        raise
+    except _Damaged as error:
+        raise TorchFileError(
+            f"{path} is no file of torch.save, or a damaged one: {error}."
+        ) from None
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise TorchFileError(
             f"{path} is truncated or damaged ({_one_line(error)}); download or copy it "
@@ -133,13 +135,13 @@ def _read_zip(data: bytes) -> Any:
         members = {info.filename: info for info in archive.infolist()}
         pickles = [name for name in members if name.endswith("/data.pkl")]
         if len(pickles) != 1:
-            raise TorchFileError(
+            raise _Damaged(
                 f"the zip archive has {len(pickles)} members named data.pkl; "
                 "a file of torch.save has one"
             )
         root = pickles[0].removesuffix("data.pkl")
         if any(i.compress_type != zipfile.ZIP_STORED for i in members.values()):
-            raise TorchFileError("the zip archive is compressed; torch.save stores")
+            raise _Damaged("the zip archive is compressed; torch.save stores")
         order = "<"
         if f"{root}byteorder" in members:
             big = archive.read(f"{root}byteorder").strip() == b"big"
@@ -161,11 +163,13 @@ def _read_legacy(data: bytes) -> Any:
     file = io.BytesIO(data)
 
     def no_storage(identity: Any) -> np.ndarray:
-        raise TorchFileError(f"a storage {identity!r} before the object")
+        raise _Damaged(f"a storage {identity!r} before the object")
 
-    magic, protocol, system = (_unpickle(file, no_storage) for _ in range(3))
-    if magic != LEGACY_MAGIC or protocol != LEGACY_PROTOCOL:
-        raise TorchFileError(f"unknown layout {magic!r}, protocol {protocol!r}")
+    if _unpickle(file, no_storage) != LEGACY_MAGIC:
+        raise _Damaged("it is a pickle without the magic number of torch.save")
+    protocol, system = (_unpickle(file, no_storage) for _ in range(2))
+    if protocol != LEGACY_PROTOCOL:
+        raise _Damaged(f"its protocol is {protocol!r}, not {LEGACY_PROTOCOL}")
     order = "<" if system["little_endian"] else ">"
     loaded: dict[str, np.ndarray] = {}
 
@@ -174,7 +178,7 @@ def _read_legacy(data: bytes) -> Any:
         if key not in loaded:
             dtype = kind.dtype.newbyteorder(order)
             if not 0 <= numel * dtype.itemsize <= len(data):
-                raise TorchFileError(f"storage {key} of {numel} values does not fit")
+                raise _Damaged(f"storage {key} of {numel} values does not fit")
             # Its values stand behind the object; tensors are views until then.
             loaded[key] = np.zeros(numel, dtype)
         if view is None:
@@ -187,11 +191,11 @@ def _read_legacy(data: bytes) -> Any:
         values = loaded[key]
         (numel,) = struct.unpack("<q" if order == "<" else ">q", file.read(8))
         if numel != values.size:
-            raise TorchFileError(f"storage {key} has {numel} values, not {values.size}")
+            raise _Damaged(f"storage {key} has {numel} values, not {values.size}")
         values[:] = np.frombuffer(file.read(values.nbytes), values.dtype, numel)
         loaded.pop(key).flags.writeable = False
     if loaded:
-        raise TorchFileError(f"storages {', '.join(sorted(loaded))} are missing")
+        raise _Damaged(f"storages {', '.join(sorted(loaded))} are missing")
     return content
 
 
@@ -208,9 +212,9 @@ def _unpickle(file: io.BytesIO, storage: Callable[[Any], np.ndarray]) -> Any:
 
         def persistent_load(self, pid: Any) -> np.ndarray:
             if not (isinstance(pid, tuple) and len(pid) in (5, 6)):
-                raise TorchFileError(f"unknown storage record {pid!r}")
+                raise _Damaged(f"unknown storage record {pid!r}")
             if pid[0] != "storage" or not isinstance(pid[1], _StorageType):
-                raise TorchFileError(f"unknown storage record {pid!r}")
+                raise _Damaged(f"unknown storage record {pid!r}")
             return storage(pid)
 
     return Unpickler(file, encoding="latin1").load()
@@ -250,12 +254,12 @@ def _strided(
     storage: np.ndarray, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
 ) -> np.ndarray:
     if not isinstance(storage, np.ndarray) or len(size) != len(stride):
-        raise TorchFileError(f"a tensor of size {size} with strides {stride}")
+        raise _Damaged(f"a tensor of size {size} with strides {stride}")
     if min((offset, *size, *stride)) < 0:
-        raise TorchFileError(f"a tensor with offset {offset}, size {size}")
+        raise _Damaged(f"a tensor with offset {offset}, size {size}")
     reach = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) + 1
     if 0 not in size and reach > storage.size:
-        raise TorchFileError(
+        raise _Damaged(
             f"a tensor of size {size} reaches beyond its {storage.size} values"
         )
     if 0 in size:

@@ -75,8 +75,8 @@ def load_vgg_npz(path: str | os.PathLike[str]) -> dict[str, Any]:
             "with --mode import_weights."
         )
     try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise ValueError(

@@ -6,6 +6,8 @@ height/4, width/4, 256)`. Parameters are a dictionary `{"conv1_1": {"kernel", "b
 ...}`; they are never trained, so there is no state and no train mode.
 """
 
+import itertools
+import math
 from typing import Any
 
 import jax
@@ -35,16 +37,21 @@ def random_vgg_params(
     Returns:
       The parameters, float32.
     """
-    keys = jax.random.split(jax.random.key(RANDOM_SEED) if key is None else key, 6)
+    key = jax.random.key(RANDOM_SEED) if key is None else key
     sizes = (3, *(w for width in widths for w in (width, width)))
-    params = {}
-    for i, name in enumerate(LAYERS):
-        shape = (3, 3, sizes[i], sizes[i + 1])
-        deviation = (2 / (9 * sizes[i])) ** 0.5
+    shapes = [(3, 3, wide, wider) for wide, wider in itertools.pairwise(sizes)]
+    # One call, because compiling a generator for each shape takes seconds.
+    total = sum(math.prod(shape) for shape in shapes)
+    numbers = jax.random.normal(key, (total,), jnp.float32)
+    params, start = {}, 0
+    for name, shape in zip(LAYERS, shapes, strict=True):
+        part = jax.lax.slice_in_dim(numbers, start, start + math.prod(shape))
+        deviation = (2 / math.prod(shape[:3])) ** 0.5
         params[name] = {
-            "kernel": deviation * jax.random.normal(keys[i], shape, jnp.float32),
+            "kernel": deviation * part.reshape(shape),
             "bias": jnp.zeros(shape[-1], jnp.float32),
         }
+        start += math.prod(shape)
     return params
 
 

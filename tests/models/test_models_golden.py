@@ -38,6 +38,23 @@ def template_blobs(size: int, name: str) -> np.ndarray:
     return np.stack(blobs, -1)
 
 
+def captured(module, params, stats, inputs, names):
+    """Runs a module in test mode and returns the outputs of its blocks `names`."""
+
+    @jax.jit
+    def run(variables, x):
+        return module.apply(
+            variables,
+            x,
+            models.Statistics(train=False),
+            capture_intermediates=lambda m, _: m.name in names,
+            mutable=["intermediates"],
+        )[1]
+
+    variables = {"params": params, "batch_stats": stats}
+    return run(variables, inputs)["intermediates"]
+
+
 def check_regressor(name: str, shapes: str, num_outputs: int) -> None:
     arrays, meta = golden(name)
     state = fill_state_dict(
@@ -52,20 +69,14 @@ def check_regressor(name: str, shapes: str, num_outputs: int) -> None:
     )
     images = jnp.asarray(waves(arrays["in/waves"], meta["size"]))
     network = models.make_template_regressor(num_outputs=num_outputs, dtype=jnp.float64)
-    raw, same = network.apply(params, stats, images, train=False)
-    assert same is stats
+    raw, _ = jax.jit(network.apply, static_argnames="train")(
+        params, stats, images, train=False
+    )
     expected = arrays["out/params"].reshape(len(images), -1)
     np.testing.assert_allclose(raw, expected, rtol=0, atol=1e-6)
 
     module = TemplateRegressor(num_outputs, FEATURES, 256, 512, jnp.float64)
-    _, captured = module.apply(
-        {"params": params, "batch_stats": stats},
-        images,
-        models.Statistics(train=False),
-        capture_intermediates=lambda m, _: m.name in ("layers_0", "layers_12"),
-        mutable=["intermediates"],
-    )
-    seen = captured["intermediates"]
+    seen = captured(module, params, stats, images, ("layers_0", "layers_12"))
     first = seen["layers_0"]["__call__"][0].mean((1, 2))
     np.testing.assert_allclose(first, arrays["out/layers.0_mean"], atol=1e-6)
     before = jnp.moveaxis(seen["layers_12"]["__call__"][0], -1, 1)
@@ -98,19 +109,15 @@ def test_reconstructor_equals_the_published_one():
     blobs = template_blobs(64, "natural")
     inputs = jnp.concatenate([frames, np.stack([blobs] * len(frames))], -1)
     network = models.make_reconstructor(dtype=jnp.float64)
-    image, _ = network.apply(params, stats, inputs, train=False)
+    image, _ = jax.jit(network.apply, static_argnames="train")(
+        params, stats, inputs, train=False
+    )
     expected = np.moveaxis(arrays["out/image"], 1, -1)
     np.testing.assert_allclose(image, expected, rtol=0, atol=2e-6)
 
     module = Reconstructor(TRANSLATOR, jnp.float64)
-    _, captured = module.apply(
-        {"params": params, "batch_stats": stats},
-        inputs,
-        models.Statistics(train=False),
-        capture_intermediates=lambda m, _: m.name == "layers_6",
-        mutable=["intermediates"],
-    )
-    bottleneck = captured["intermediates"]["layers_6"]["__call__"][0]
+    seen = captured(module, params, stats, inputs, ("layers_6",))
+    bottleneck = seen["layers_6"]["__call__"][0]
     np.testing.assert_allclose(
         bottleneck.mean((1, 2)), arrays["out/bottleneck_mean"], atol=1e-6
     )
@@ -131,7 +138,9 @@ def test_older_regressor_equals_the_published_one():
     blobs = template_blobs(256, "t_pose")
     inputs = jnp.concatenate([frames, np.stack([blobs] * len(frames))], -1)
     network = models.make_shape_template_regressor(dtype=jnp.float64)
-    output, _ = network.apply(params, stats, inputs, train=False)
+    output, _ = jax.jit(network.apply, static_argnames="train")(
+        params, stats, inputs, train=False
+    )
     expected = arrays["out/raw_params"].reshape(len(frames), -1)
     np.testing.assert_allclose(output.raw, expected, rtol=0, atol=1e-6)
     depth = arrays["out/depth"][:, :, 0, 0]
@@ -149,7 +158,7 @@ def test_vgg_features_and_their_gradient_equal_the_published_ones():
     def features(x):
         return models.vgg_features(params, x, dtype=jnp.float64)
 
-    found, pullback = jax.vjp(features, images)
+    found, pullback = jax.vjp(jax.jit(features), images)
     expected = np.moveaxis(arrays["out/relu3_2"], 1, -1)
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
     (gradient,) = pullback(cotangent)
