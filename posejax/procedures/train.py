@@ -117,7 +117,7 @@ def _hooks(
         training.ProgressHook(num_steps, step=log.step),
         evaluation,
     ]
-    if task.pictures is not None and jax.process_index() == 0:
+    if task.pictures is not None:
         hooks.append(
             training.PicturesHook(
                 task.pictures,

@@ -1,5 +1,6 @@
 """A tiny system and its data: a convolution with batch norm, in a few milliseconds."""
 
+import functools
 import time
 from typing import NamedTuple
 
@@ -17,75 +18,81 @@ class Prediction(NamedTuple):
     value: jax.Array
 
 
+def init_toy(key, batch, *, channels):
+    first, second = jax.random.split(key)
+    depth = batch["image"].shape[-1]
+    params = {
+        "conv": {"kernel": 0.3 * jax.random.normal(first, (3, 3, depth, channels))},
+        "norm": {"scale": jnp.ones(channels), "bias": jnp.zeros(channels)},
+        "head": {"kernel": 0.3 * jax.random.normal(second, (channels,))},
+    }
+    return params, {"norm": {"mean": jnp.zeros(channels), "var": jnp.ones(channels)}}
+
+
+def features(params, image):
+    return jax.lax.conv_general_dilated(
+        image,
+        params["conv"]["kernel"],
+        (1, 1),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def head(params, x, mean, var):
+    scale = params["norm"]["scale"] / jnp.sqrt(var + 1e-5)
+    shift = params["norm"]["bias"] - mean * scale
+    x = x * scale[None, None, None] + shift[None, None, None]
+    return jax.nn.relu(x).mean((1, 2)) @ params["head"]["kernel"]
+
+
+def toy_loss(params, model_state, batch, *, key, step, noise):
+    del step
+    x = features(params, batch["image"])
+    mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    running = model_state["norm"]
+    value = head(params, x, mean, var)
+    value = value + noise * jax.random.normal(key, value.shape)
+    error = (value - batch["target"] - batch.get("shift", 0.0)) ** 2
+    terms = {"error": error.mean(), "first": batch["index"][0].astype(jnp.float32)}
+    moved = {
+        "mean": 0.9 * running["mean"] + 0.1 * mean,
+        "var": 0.9 * running["var"] + 0.1 * var,
+    }
+    return LossOutput(terms["error"], {"norm": moved}, terms)
+
+
+def toy_predict(params, model_state, batch):
+    norm = model_state["norm"]
+    x = features(params, batch["image"])
+    return Prediction(head(params, x, norm["mean"], norm["var"]))
+
+
+def squared(predictions, batch):
+    return (predictions.value - batch["target"]) ** 2
+
+
+def both(predictions, batch):
+    return jnp.stack([predictions.value, batch["target"]], axis=-1)
+
+
+def toy_pictures(params, model_state, batch):
+    del model_state
+    shown = jax.nn.sigmoid(features(params, batch["image"])[..., :3])
+    return {"features": shown}
+
+
 def make_toy_task(
     *, channels: int = 4, learning_rate: float = 1e-2, noise: float = 0.1, **changes
 ) -> Task:
     """Regression of one number per image, with batch statistics and random noise."""
-
-    def init(key, batch):
-        first, second = jax.random.split(key)
-        depth = batch["image"].shape[-1]
-        params = {
-            "conv": {"kernel": 0.3 * jax.random.normal(first, (3, 3, depth, channels))},
-            "norm": {"scale": jnp.ones(channels), "bias": jnp.zeros(channels)},
-            "head": {"kernel": 0.3 * jax.random.normal(second, (channels,))},
-        }
-        state = {"norm": {"mean": jnp.zeros(channels), "var": jnp.ones(channels)}}
-        return params, state
-
-    def features(params, image):
-        return jax.lax.conv_general_dilated(
-            image,
-            params["conv"]["kernel"],
-            (1, 1),
-            "SAME",
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
-
-    def finish(params, x, mean, var):
-        scale = params["norm"]["scale"] / jnp.sqrt(var + 1e-5)
-        shift = params["norm"]["bias"] - mean * scale
-        x = x * scale[None, None, None] + shift[None, None, None]
-        return jax.nn.relu(x).mean((1, 2)) @ params["head"]["kernel"]
-
-    def loss(params, model_state, batch, *, key, step):
-        x = features(params, batch["image"])
-        mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
-        running = model_state["norm"]
-        value = finish(params, x, mean, var)
-        value = value + noise * jax.random.normal(key, value.shape)
-        error = (value - batch["target"] - batch.get("shift", 0.0)) ** 2
-        terms = {"error": error.mean(), "first": batch["index"][0].astype(jnp.float32)}
-        moved = {
-            "mean": 0.9 * running["mean"] + 0.1 * mean,
-            "var": 0.9 * running["var"] + 0.1 * var,
-        }
-        del step
-        return LossOutput(terms["error"], {"norm": moved}, terms)
-
-    def predict(params, model_state, batch):
-        norm = model_state["norm"]
-        x = features(params, batch["image"])
-        return Prediction(finish(params, x, norm["mean"], norm["var"]))
-
-    def squared(predictions, batch):
-        return (predictions.value - batch["target"]) ** 2
-
-    def both(predictions, batch):
-        return jnp.stack([predictions.value, batch["target"]], axis=-1)
-
-    def pictures(params, model_state, batch):
-        del model_state
-        shown = jax.nn.sigmoid(features(params, batch["image"])[..., :3])
-        return {"features": shown}
-
     settings = {
-        "init": init,
-        "loss": loss,
-        "predict": predict,
+        "init": functools.partial(init_toy, channels=channels),
+        "loss": functools.partial(toy_loss, noise=noise),
+        "predict": toy_predict,
         "metrics": {"squared": squared, "both": both},
         "optimizer": optax.adam(learning_rate),
-        "pictures": pictures,
+        "pictures": toy_pictures,
         "selection": ("squared", "min"),
     }
     return Task(**(settings | changes))
