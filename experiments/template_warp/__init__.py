@@ -1,0 +1,1 @@
+"""template_warp: runs, tables, results."""
