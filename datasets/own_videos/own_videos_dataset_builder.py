@@ -13,9 +13,9 @@ from absl import logging
 
 from datasets import records
 from datasets.base import OrderedBuilder
-from datasets.own_videos import tree, windows
+from datasets.own_videos import tree
 from datasets.progress import track
-from posejax.data import crops, video
+from posejax.data import crops, video, windows
 
 TRAIN_SHARE = 0.8
 

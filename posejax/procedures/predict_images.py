@@ -15,7 +15,7 @@ import numpy as np
 from absl import logging
 
 from posejax import render, training
-from posejax.data import background, crops, people, video
+from posejax.data import background, crops, people, video, windows
 from posejax.procedures.evaluate import restore, write_json
 from posejax.procedures.run import Run, open_run
 from posejax.skeletons import SKELETONS
@@ -80,11 +80,19 @@ def crop_matrices(
         )
     else:
         boxes = background.background_boxes(source.path)
-    windows = people.crop_windows(boxes, image_size=source.size)
-    cell = windows.cell
-    matrices = [
-        crops.crop_matrix(box, crop_size=image_size, cell=cell) for box in windows.boxes
-    ]
+    seen = np.flatnonzero(boxes.valid)
+    if not len(seen):
+        raise ValueError(
+            f"no person found in {run.input!r}; give --boxes, a file of person boxes."
+        )
+    cell = windows.choose_cell(boxes.boxes[seen])
+    cells = windows.stable_windows(boxes.boxes[seen], cell=cell)
+    matrices = {
+        int(index): crops.crop_matrix(
+            (window * cell).astype(np.float64), crop_size=image_size, cell=float(cell)
+        )
+        for index, window in zip(seen, cells, strict=True)
+    }
     return (lambda index, size: matrices[index]), boxes
 
 

@@ -106,6 +106,7 @@ def _hooks(
         data.splits,
         log,
         every=config.evaluation.every or epoch,
+        num_steps=num_steps,
         mesh=mesh,
         resident=data.resident,
     )
@@ -124,6 +125,7 @@ def _hooks(
                 picture_batch(data),
                 write_grids(opened.workdir / "pictures", log),
                 every=config.log.pictures_every,
+                num_steps=num_steps,
             )
         )
     hooks.append(

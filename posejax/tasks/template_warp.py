@@ -34,7 +34,7 @@ from posejax.tasks.template_warp_functions import (
     make_translator,
 )
 from posejax.templates import PARTS, TEMPLATES
-from posejax.typing import Batch, LossOutput, Task, Tree
+from posejax.typing import Batch, LossFn, LossOutput, Task, Tree
 
 
 class TemplatePose(NamedTuple):
@@ -86,20 +86,12 @@ def loss_terms(
     }
 
 
-def make_task(config: ConfigDict, data_dir: str | None = None) -> Task:
-    """Returns the task of one of the system's configs.
+def make_loss(functions: Functions) -> LossFn:
+    """Returns the training loss of a configuration.
 
-    Args:
-      config: See `configs/bases/template_warp.py`.
-      data_dir: Folder that holds the imported VGG file; needed by `init` alone.
-
-    Raises:
-      ValueError: for a field with an unknown value.
+    Both networks see batch statistics. The gradient of the picture terms reaches the
+    regressor through the moved blobs alone.
     """
-    functions = make_functions(config)
-
-    def init(key: jax.Array, batch: Batch) -> tuple[Tree, Tree]:
-        return _init(config, key, batch, data_dir)
 
     def loss(
         params: Tree,
@@ -127,6 +119,24 @@ def make_task(config: ConfigDict, data_dir: str | None = None) -> Task:
         }
         return LossOutput(losses.weighted_sum(means, functions.weights), state, means)
 
+    return loss
+
+
+def make_task(config: ConfigDict, data_dir: str | None = None) -> Task:
+    """Returns the task of one of the system's configs.
+
+    Args:
+      config: See `configs/bases/template_warp.py`.
+      data_dir: Folder that holds the imported VGG file; needed by `init` alone.
+
+    Raises:
+      ValueError: for a field with an unknown value.
+    """
+    functions = make_functions(config)
+
+    def init(key: jax.Array, batch: Batch) -> tuple[Tree, Tree]:
+        return _init(config, key, batch, data_dir)
+
     def predict(params: Tree, model_state: Tree, batch: Batch) -> TemplatePose:
         raw, _ = functions.regress(
             params["regressor"],
@@ -139,7 +149,7 @@ def make_task(config: ConfigDict, data_dir: str | None = None) -> Task:
 
     return Task(
         init=init,
-        loss=loss,
+        loss=make_loss(functions),
         predict=predict,
         metrics=template_warp_metrics.METRICS,
         optimizer=adam(**config.optimizer),

@@ -257,5 +257,9 @@ def _compute_dtype(name: str) -> Any:
             return jnp.float32
         case "bfloat16":
             return jnp.bfloat16
+        case "float64":
+            return jnp.float64
         case other:
-            raise unknown("config.compute_dtype", other, ("float32", "bfloat16"))
+            raise unknown(
+                "config.compute_dtype", other, ("float32", "bfloat16", "float64")
+            )

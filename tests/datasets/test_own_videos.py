@@ -8,8 +8,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from datasets import prepare
-from datasets.own_videos import tree, windows
-from posejax.data import crops
+from datasets.own_videos import tree
+from posejax.data import crops, windows
 from posejax.skeletons import H36M_32, TEMPLATE_15, remap
 from tests.data import moving_figure
 
