@@ -1,10 +1,12 @@
+import pathlib
+
 import numpy as np
 import pytest
 
 from posejax import skeletons, templates
 from posejax.templates import NATURAL, SCHEMES, T_POSE
 
-GOLDEN = "tests/golden/template_warp/anchors.npz"
+GOLDEN = pathlib.Path(__file__).parent / "golden/template_warp/anchors.npz"
 
 
 def anchor(part: str, point: int) -> int:

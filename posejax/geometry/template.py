@@ -173,7 +173,7 @@ def warp_template(
       ValueError: If there are no maps or more than the scheme has steps.
 
     >>> from posejax.templates import SCHEMES, T_POSE
-    >>> raw, scheme = jnp.zeros((2, 120)), SCHEMES["two_step"]
+    >>> raw, scheme = jnp.zeros((2, 108)), SCHEMES["affine"]
     >>> maps = expand_parameters(raw, scheme=scheme, image_size=32)
     >>> warp_template(draw_template(T_POSE, size=32), maps, scheme=scheme).shape
     (2, 18, 32, 32)
