@@ -35,6 +35,7 @@ from datasets.people_sample.gait import (
 from posejax.skeletons import H36M_32
 
 FPS = 25
+PLACE_M = 0.75  # from the middle of the room to where someone stands, at most
 SECONDS = 10.0
 
 ARM_POSES = {
@@ -162,8 +163,8 @@ def motion(build: Build, subject: str, action: Action, times: np.ndarray) -> Mot
 
 def _walk(rng: np.random.Generator) -> Path:
     sense = rng.choice([-1.0, 1.0])
-    start, speed = rng.uniform(0, 2 * np.pi), rng.uniform(0.95, 1.3)
-    radius = wander(rng, 0.03, mean=rng.uniform(0.32, 0.42), fastest_hz=0.2)
+    start, speed = rng.uniform(0, 2 * np.pi), rng.uniform(0.85, 1.1)
+    radius = wander(rng, 0.05, mean=rng.uniform(0.55, 0.75), fastest_hz=0.2)
 
     def path(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         angle = start + sense * speed * times
@@ -175,7 +176,11 @@ def _walk(rng: np.random.Generator) -> Path:
 
 
 def _stand(rng: np.random.Generator) -> Path:
-    x, y = wander(rng, 0.18, fastest_hz=0.15), wander(rng, 0.16, fastest_hz=0.15)
+    # People stand anywhere in the middle of the room, so that their size and place in
+    # the crop vary as they do in Human3.6M.
+    away, towards = rng.uniform(0.1, PLACE_M), rng.uniform(0, 2 * np.pi)
+    x = wander(rng, 0.2, mean=away * np.cos(towards), fastest_hz=0.15)
+    y = wander(rng, 0.2, mean=away * np.sin(towards), fastest_hz=0.15)
     heading = wander(rng, 0.28, mean=np.deg2rad(rng.uniform(-22, 22)), fastest_hz=0.16)
 
     def path(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
