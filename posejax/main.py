@@ -9,15 +9,13 @@ r"""Trains, evaluates and runs the systems of posejax.
 Any field of the config can be set: --config.batch_size=16 (after --config).
 """
 
-import logging as std_logging
 import os
-import re
-import sys
 
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import config_flags
 
 from posejax.checks import require_choice
+from posejax.console import one_line, plain_log
 
 _MODES = "train | evaluate | predict | import_weights"
 _CONFIG = config_flags.DEFINE_config_file(
@@ -45,6 +43,12 @@ _BOXES = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
     "output", None, "predict: where to write; default: <workdir>/predictions/<input>."
 )
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed",
+    False,
+    "Join the other processes of a run: a TPU pod, Slurm, or JAX_COORDINATOR_ADDRESS, "
+    "JAX_NUM_PROCESSES and JAX_PROCESS_ID in the environment.",
+)
 
 
 def _prepare_sample(name: str, builder_config: str, data_dir: str) -> None:
@@ -58,23 +62,8 @@ def _prepare_sample(name: str, builder_config: str, data_dir: str) -> None:
     prepare(name, config=builder_config, data_dir=data_dir)
 
 
-def _plain_log() -> None:
-    """Keeps the log to what posejax says and what other libraries warn of."""
-    handler = logging.get_absl_handler()
-    handler.setFormatter(std_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    ours = f"{os.sep}posejax{os.sep}", f"{os.sep}datasets{os.sep}"
-
-    def wanted(record: std_logging.LogRecord) -> bool:
-        told = any(part in record.pathname for part in ours)
-        told = told and "site-packages" not in record.pathname
-        return told or record.levelno >= std_logging.WARNING
-
-    handler.addFilter(wanted)
-    logging.set_verbosity(logging.INFO)
-
-
 def _main(_: list[str]) -> None:
-    _plain_log()
+    plain_log()
     from posejax import procedures
     from posejax.procedures.run import Run, system_of
 
@@ -100,44 +89,18 @@ def _main(_: list[str]) -> None:
     )
     verbs = procedures.VERBS[system_of(run)]
     require_choice("--mode", _MODE.value, verbs)
+    if _DISTRIBUTED.value:
+        import jax
+
+        jax.distributed.initialize()
     verbs[_MODE.value](run)
 
 
-def _text(error: Exception) -> str:
-    """Returns what is wrong in one line, without the libraries' wrapping."""
-    text = str(error.args[0] if error.args else error)
-    text = " ".join(text.rpartition("Error: ")[2].replace("\\n", " ").split())
-    match = re.search(r"(\w+)\W+Did you mean \W*(\w+)", text)
-    if match and isinstance(error, (KeyError, AttributeError)):
-        return f"the config has no field {match[1]!r}; did you mean {match[2]!r}?"
-    if "No such file" in text and "config" in text:
-        return f"--config: {text.rpartition('] ')[2]}; give the path of a config file."
-    return text
-
-
-def _one_line(function, *kinds):
-    """Turns an error of the user's into one line and exit status 2."""
-
-    def call(*args):
-        try:
-            return function(*args)
-        except kinds as error:
-            if os.environ.get("POSEJAX_TRACEBACK"):
-                raise
-            print(f"posejax: {_text(error)}", file=sys.stderr)
-            sys.exit(2)
-
-    return call
-
-
 if __name__ == "__main__":
-    _parse = _one_line(
-        flags.FLAGS,
-        flags.Error,
-        KeyError,
-        AttributeError,
-        ValueError,
-        TypeError,
-        OSError,
+    shown = bool(os.environ.get("POSEJAX_TRACEBACK"))
+    user_errors = (flags.Error, ValueError, OSError)
+    config_errors = (*user_errors, KeyError, AttributeError, TypeError)
+    app.run(
+        one_line(_main, *user_errors, show_traceback=shown),
+        flags_parser=one_line(flags.FLAGS, *config_errors, show_traceback=shown),
     )
-    app.run(_one_line(_main, ValueError, OSError), flags_parser=_parse)

@@ -12,6 +12,7 @@ FILES = sorted((ROOT / "posejax").rglob("*.py"))
 # A layer may import itself and what its row names; `*` is everything.
 LAYERS = {
     "checks": set(),
+    "console": set(),
     "typing": set(),
     "numerics": set(),
     "skeletons": set(),
@@ -30,7 +31,7 @@ LAYERS = {
         "losses", "metrics", "models", "data", "optimizers", "importers",
     },
     "procedures": {"*"},
-    "main": {"checks", "procedures"},
+    "main": {"checks", "console", "procedures"},
 }  # fmt: skip
 
 
@@ -132,6 +133,6 @@ def test_files_and_functions_are_small_and_well_named(path):
 
 def test_the_command_line_stays_a_composition_root():
     text = (ROOT / "posejax/main.py").read_text()
-    assert text.count("\n") <= 140, "main.py: flags to verb, nothing else"
+    assert text.count("\n") <= 120, "main.py: flags to verb, nothing else"
     assert "import numpy" not in text
     assert "import jax" not in text

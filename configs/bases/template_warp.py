@@ -29,12 +29,31 @@ def get_config(variant: str = "") -> ConfigDict:
     config.regressor = "template"  # template | shape_template (older net, affine only)
     config.warp = "sampling"  # sampling (bilinear) | gaussian (closed form, faster)
     config.regressor_features = (32, 64, 128, 256, 512, 512, 512)
+    config.output_scale = 1.0  # of the regressor's last layer at the start; 1 as
+    # published, near 0 the first maps are near the identity
     config.translator_features = (32, 64, 128, 256)
     config.compute_dtype = "float32"  # float32 | bfloat16 | float64, networks only
     config.vgg = ConfigDict()
     config.vgg.weights = "torchvision"  # torchvision (imported file) | random
     config.vgg.widths = (64, 128, 256)  # random only: channels of the three stages
 
+    _set_training(config)
+    _set_sample(config)
+    if variant == "own_videos":
+        # Little footage, no VGG file asked for: a person's own videos train at once.
+        config.data.name = "own_videos"
+        config.batch_size = 16
+        config.num_epochs = 100
+        config.vgg.weights = "random"
+    elif variant:
+        raise ValueError(
+            f"config variant is {variant!r}; expected nothing or 'own_videos'."
+        )
+    return config.lock()
+
+
+def _set_training(config: ConfigDict) -> None:
+    """Loss, optimiser, length, evaluation, log and loop."""
     # Loss: one weight per term.
     config.weights = ConfigDict()
     config.weights.perceptual = 1.0
@@ -72,26 +91,20 @@ def get_config(variant: str = "") -> ConfigDict:
     config.loop.steps_per_call = 0  # 0 = by backend: 1 on CPU, 8 on accelerators
     config.loop.prefetch = 2  # batches on the device ahead of use
 
-    # What differs on the embedded sample.
+
+def _set_sample(config: ConfigDict) -> None:
+    """What differs on the embedded sample."""
     config.sample = ConfigDict()
     config.sample.data = ConfigDict({"name": "people_sample", "config": "crops"})
     config.sample.image_size = 64
-    config.sample.batch_size = 24
-    config.sample.regressor_features = (16, 32, 64, 128, 128, 128, 128)
-    config.sample.translator_features = (16, 32, 64, 128)
+    config.sample.batch_size = 16
+    config.sample.output_scale = 0.05
+    config.sample.warp = "gaussian"
+    config.sample.regressor_features = (16, 32, 64, 64, 64, 64, 64)
+    config.sample.translator_features = (8, 16, 32, 64)
     config.sample.vgg = ConfigDict({"weights": "random", "widths": (16, 32, 64)})
-    config.sample.num_steps = 900
-    config.sample.evaluation = ConfigDict({"every": 300, "batch_size": 64})
-    config.sample.log = ConfigDict({"pictures_every": 300, "checkpoint_every": 150})
-
-    if variant == "own_videos":
-        # Little footage, no VGG file asked for: a person's own videos train at once.
-        config.data.name = "own_videos"
-        config.batch_size = 16
-        config.num_epochs = 100
-        config.vgg.weights = "random"
-    elif variant:
-        raise ValueError(
-            f"config variant is {variant!r}; expected nothing or 'own_videos'."
-        )
-    return config.lock()
+    config.sample.weights = ConfigDict({"anchor": 2.0})
+    config.sample.optimizer = ConfigDict({"learning_rate": 3e-4})
+    config.sample.num_steps = 1000
+    config.sample.evaluation = ConfigDict({"every": 250, "batch_size": 72})
+    config.sample.log = ConfigDict({"pictures_every": 500, "checkpoint_every": 250})

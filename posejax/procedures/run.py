@@ -278,7 +278,7 @@ def versions() -> dict[str, str]:
 
 
 def _write_json(path: pathlib.Path, value: Any) -> None:
-    temporary = path.with_suffix(".json.tmp")
+    temporary = path.with_suffix(f".json.{os.getpid()}")  # processes share a folder
     try:
         temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
         os.replace(temporary, path)

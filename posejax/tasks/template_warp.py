@@ -186,6 +186,10 @@ def _init(
     for name, network in networks.items():
         example = jax.ShapeDtypeStruct((*shape, channels[name]), jnp.float32)
         params[name], stats[name] = network.init(keys[name], example)
+    last = params["regressor"]["output"]
+    params["regressor"] = params["regressor"] | {
+        "output": jax.tree.map(lambda x: config.output_scale * x, last)
+    }
     return params, {"batch_stats": stats, "vgg": vgg_params(config, data_dir)}
 
 
