@@ -101,9 +101,8 @@ def write_evaluation_plots(
     """
     split = str(result.get("split", "evaluation"))
     name = str(result.get("run", "model"))
-    title = f"{result.get('data_set') or result.get('data') or ''}, {split}".lstrip(
-        ", "
-    )
+    data = result.get("data_set") or result.get("data")
+    title = f"{data}, {split} split" if data else f"{split} split"
     figures = evaluation_figures({name: Evaluation(result, values)}, title=title)
     written = []
     for key, figure in figures.items():

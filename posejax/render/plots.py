@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -105,7 +106,7 @@ def joint_figure(
     else:
         low, high = measure.limits
         axes.set_ylim(low - 0.02 * (high - low), high + 0.02 * (high - low))
-    axes.set_title(title)
+    _head(figure, axes, title)
     _legend(figure, list(values))
     return figure
 
@@ -162,7 +163,7 @@ def distribution_figure(
     if measure.limits is not None:
         low, high = measure.limits
         axes.set_ylim(low - 0.03 * (high - low), high + 0.03 * (high - low))
-    axes.set_title(title)
+    _head(figure, axes, title)
     return figure
 
 
@@ -239,7 +240,7 @@ def curve_figure(
         axes.set_yscale("log")
     axes.set_xlabel("training step")
     axes.set_ylabel(label)
-    axes.set_title(title)
+    _head(figure, axes, title)
     _legend(figure, list(curves))
     return figure
 
@@ -295,6 +296,14 @@ def _legend(figure: "matplotlib.figure.Figure", names: Sequence[str]) -> None:
     # Above the plot, where it hides nothing; as many columns as fit.
     columns = max(1, min(len(names), 100 // (max(map(len, names)) + 8)))
     figure.legend(loc="outside upper center", ncols=columns, frameon=False, fontsize=9)
+
+
+def _head(
+    figure: "matplotlib.figure.Figure", axes: "matplotlib.axes.Axes", title: str
+) -> None:
+    # A sentence about the data may be wider than a plot of one model.
+    columns = max(20, round(9.5 * figure.get_figwidth()))
+    axes.set_title(textwrap.fill(title, columns), fontsize=11)
 
 
 def _wrapped(name: str, *, width: int = 14) -> str:
