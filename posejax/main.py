@@ -71,7 +71,7 @@ def _main(_: list[str]) -> None:
     require_choice("--checkpoint", _CHECKPOINT.value, ("last", "best"))
     flag = flags.FLAGS["config"]
     given = flag.present > 0
-    path = (config_flags.get_config_filename(flag) or "") if given else ""
+    path = str(config_flags.get_config_filename(flag) or "") if given else ""
     stem, _, variant = os.path.basename(path).partition(":")
     name = os.path.splitext(stem)[0] + (f"-{variant}" if variant else "")
     run = Run(
@@ -98,7 +98,7 @@ def _main(_: list[str]) -> None:
 
 if __name__ == "__main__":
     shown = bool(os.environ.get("POSEJAX_TRACEBACK"))
-    user_errors = (flags.Error, ValueError, OSError)
+    user_errors = (flags.Error, ValueError, OSError, FloatingPointError)
     config_errors = (*user_errors, KeyError, AttributeError, TypeError)
     app.run(
         one_line(_main, *user_errors, show_traceback=shown),

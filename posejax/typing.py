@@ -20,6 +20,7 @@ import optax
 
 Tree = Any  # a nested dictionary (or other pytree) of arrays
 Batch = Mapping[str, Any]
+Config = Any  # an ml_collections.ConfigDict; the types of its fields are its values'
 
 
 class LossOutput(NamedTuple):

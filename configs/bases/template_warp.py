@@ -90,6 +90,7 @@ def _set_training(config: ConfigDict) -> None:
     config.loop = ConfigDict()
     config.loop.steps_per_call = 0  # 0 = by backend: 1 on CPU, 8 on accelerators
     config.loop.prefetch = 2  # batches on the device ahead of use
+    config.loop.cpu_devices = 0  # CPU only: devices to split a batch over; 0 = one
 
 
 def _set_sample(config: ConfigDict) -> None:
@@ -98,13 +99,17 @@ def _set_sample(config: ConfigDict) -> None:
     config.sample.data = ConfigDict({"name": "people_sample", "config": "crops"})
     config.sample.image_size = 64
     config.sample.batch_size = 16
+    # As many cells before the head (4 x 4) and between the networks (a quarter of the
+    # side) as at 256 pixels, or limbs three pixels wide are lost.
+    config.sample.regressor_features = (8, 16, 32, 64, 128)
+    config.sample.translator_features = (16, 32, 64)
     config.sample.output_scale = 0.05
     config.sample.warp = "gaussian"
-    config.sample.regressor_features = (16, 32, 64, 64, 64, 64, 64)
-    config.sample.translator_features = (8, 16, 32, 64)
     config.sample.vgg = ConfigDict({"weights": "random", "widths": (16, 32, 64)})
     config.sample.weights = ConfigDict({"anchor": 2.0})
-    config.sample.optimizer = ConfigDict({"learning_rate": 3e-4})
+    config.sample.optimizer = ConfigDict({"learning_rate": 5e-4})
+    # Convolutions with few channels keep one core busy; two devices keep two.
+    config.sample.loop = ConfigDict({"cpu_devices": 2})
     config.sample.num_steps = 1000
     config.sample.evaluation = ConfigDict({"every": 250, "batch_size": 72})
     config.sample.log = ConfigDict({"pictures_every": 500, "checkpoint_every": 250})

@@ -108,7 +108,7 @@ CAMERAS = (
     ),
     looking_at(
         "60457274",
-        azimuth_deg=158.0,
+        azimuth_deg=84.0,
         distance_m=4.5,
         height_m=1.5,
         focal_px=334.0,

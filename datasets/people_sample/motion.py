@@ -37,6 +37,7 @@ from posejax.skeletons import H36M_32
 FPS = 25
 PLACE_M = 0.75  # from the middle of the room to where someone stands, at most
 SECONDS = 10.0
+TURNED_AWAY = 0.1  # share of standing takes in which the cameras see the back
 
 ARM_POSES = {
     "hang": (9, 80, 0, 14, 0),
@@ -181,7 +182,8 @@ def _stand(rng: np.random.Generator) -> Path:
     away, towards = rng.uniform(0.1, PLACE_M), rng.uniform(0, 2 * np.pi)
     x = wander(rng, 0.2, mean=away * np.cos(towards), fastest_hz=0.15)
     y = wander(rng, 0.2, mean=away * np.sin(towards), fastest_hz=0.15)
-    heading = wander(rng, 0.28, mean=np.deg2rad(rng.uniform(-22, 22)), fastest_hz=0.16)
+    facing = rng.uniform(-22, 22) + (180 if rng.random() < TURNED_AWAY else 0)
+    heading = wander(rng, 0.28, mean=np.deg2rad(facing), fastest_hz=0.16)
 
     def path(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.stack([x(times), y(times)], axis=-1), heading(times)

@@ -246,8 +246,11 @@ def transform_anchors(
     moved = jnp.broadcast_to(anchors, (*maps[0].shape[:-3], *anchors.shape))[
         ..., None, :
     ]
+    # A fresh copy: JAX remembers the integer width it gave to an array it has seen,
+    # which would be wrong after a change between single and double precision.
+    parts = np.array(ANCHOR_PARTS)
     for step in maps:
-        moved = transform_points(step[..., ANCHOR_PARTS, :, :], moved)
+        moved = transform_points(step[..., parts, :, :], moved)
     return moved[..., 0, :]
 
 

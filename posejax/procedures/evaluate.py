@@ -134,7 +134,7 @@ def _report(
         "baselines": {name: split_figures(rows[name])[0] for name in others},
     }
     write_json(directory / f"{split}.json", result)
-    np.savez(directory / f"{split}_frames.npz", **values)
+    np.savez(directory / f"{split}_frames.npz", **dict(values))  # pyright: ignore[reportArgumentType]  names are keys
     columns = opened.system.columns
     shown = {
         name: {label: figures.get(key) for key, label in columns.items()}

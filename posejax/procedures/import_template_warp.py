@@ -35,7 +35,7 @@ def import_template_warp(run: Run) -> Mapping[str, Any]:
     content = importers.read_torch_file(run.input)
     if any(str(name).startswith("features.") for name in content):
         return _import_vgg(run, content)
-    return _import_checkpoint(run, content)
+    return _import_checkpoint(run, content, run.input)
 
 
 def _import_vgg(run: Run, content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -47,7 +47,9 @@ def _import_vgg(run: Run, content: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"written": str(path)}
 
 
-def _import_checkpoint(run: Run, content: Mapping[str, Any]) -> Mapping[str, Any]:
+def _import_checkpoint(
+    run: Run, content: Mapping[str, Any], path: str
+) -> Mapping[str, Any]:
     if run.config is None or run.workdir is None:
         raise FileNotFoundError(
             "importing a checkpoint needs --config (the run it was made by) and "
@@ -55,7 +57,7 @@ def _import_checkpoint(run: Run, content: Mapping[str, Any]) -> Mapping[str, Any
         )
     config = without_sample(run.config)
     if config.regressor == "shape_template":
-        regressor = importers.load_shape_template_checkpoint(run.input)
+        regressor = importers.load_shape_template_checkpoint(path)
         params = {"regressor": regressor.params}
         stats = {"regressor": regressor.model_state}
     else:

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from posejax.checks import require_choice
 from posejax.tasks import TASKS, System
+from posejax.typing import Config
 
 DATA_DIR = "data"
 DATA_CHOICES = ("auto", "prepared", "sample")
@@ -48,7 +49,7 @@ class Run:
       prepare_sample: Builds an embedded data set: (name, config, data_dir).
     """
 
-    config: ConfigDict | None
+    config: Config | None
     overrides: dict[str, Any]
     name: str
     workdir: str | None
@@ -65,7 +66,7 @@ class Run:
 class Opened:
     """A run whose config is final and whose work directory exists."""
 
-    config: ConfigDict
+    config: Config
     workdir: pathlib.Path
     system: System
     data_dir: str
@@ -96,7 +97,7 @@ def _existing_config(run: Run) -> pathlib.Path:
     return path
 
 
-def apply_sample(config: ConfigDict, overrides: dict[str, Any]) -> ConfigDict:
+def apply_sample(config: Config, overrides: dict[str, Any]) -> Config:
     """Returns the config with the fields of its `sample` section put in place.
 
     Values given on the command line win over the section's.
@@ -112,7 +113,7 @@ def apply_sample(config: ConfigDict, overrides: dict[str, Any]) -> ConfigDict:
     return merged
 
 
-def without_sample(config: ConfigDict) -> ConfigDict:
+def without_sample(config: Config) -> Config:
     """Returns the config without its `sample` section."""
     merged = ConfigDict(config.to_dict())
     if "sample" in merged:
@@ -121,8 +122,8 @@ def without_sample(config: ConfigDict) -> ConfigDict:
 
 
 def _choose_data(
-    run: Run, config: ConfigDict, data_dir: str
-) -> tuple[ConfigDict, str, str | None]:
+    run: Run, config: Config, data_dir: str
+) -> tuple[Config, str, str | None]:
     """Returns the final config, the data that is used, and a warning or None."""
     from posejax.data.source import is_prepared
 
@@ -141,7 +142,7 @@ def _choose_data(
     if run.data == "auto":
         import jax
 
-        if jax.process_count() > 1:
+        if jax.distributed.is_initialized() and jax.process_count() > 1:
             raise FileNotFoundError(
                 f"data set {name!r} is not in {data_dir!r}, and a run of several "
                 "processes never falls back to the sample; prepare it, or ask for "
@@ -170,7 +171,7 @@ def open_run(run: Run) -> Opened:
 
 
 def describe(
-    run: Run, workdir: pathlib.Path, config: ConfigDict, data_dir: str, data_used: str
+    run: Run, workdir: pathlib.Path, config: Config, data_dir: str, data_used: str
 ) -> None:
     """Writes `run.json`: how the run was started and with which packages."""
     _write_json(
@@ -199,7 +200,7 @@ def reopen(run: Run) -> Opened:
     )
 
 
-def read_config(path: pathlib.Path) -> ConfigDict:
+def read_config(path: pathlib.Path) -> Config:
     """Reads a `config.json`; lists become the tuples that they were."""
 
     def tuples(value):
@@ -210,7 +211,7 @@ def read_config(path: pathlib.Path) -> ConfigDict:
     return ConfigDict(tuples(json.loads(path.read_text()))).lock()
 
 
-def ensure_data(run: Run, config: ConfigDict, data_dir: str, data_used: str) -> None:
+def ensure_data(run: Run, config: Config, data_dir: str, data_used: str) -> None:
     """Builds the embedded sample if this run uses it and it is not there yet."""
     from posejax.data.source import is_prepared
 
@@ -220,7 +221,7 @@ def ensure_data(run: Run, config: ConfigDict, data_dir: str, data_used: str) -> 
         run.prepare_sample(name, builder, data_dir)
 
 
-def claim(workdir: pathlib.Path, config: ConfigDict) -> None:
+def claim(workdir: pathlib.Path, config: Config) -> None:
     """Writes `config.json` into a new work directory, or compares it with an old one.
 
     Raises:

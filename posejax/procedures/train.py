@@ -1,5 +1,6 @@
 """The verb `train`: fits a task, resuming where its work directory left off."""
 
+import contextlib
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,8 +23,9 @@ def train(run: Run) -> Mapping[str, Any]:
       NonFiniteLoss: a loss term is not finite (the last good checkpoint is kept).
     """
     opened = open_run(run)
-    _warn(opened)
     config = opened.config
+    _use_cpu_devices(config.loop.cpu_devices)
+    _warn(opened)
     task = opened.system.make_task(config, opened.data_dir)
     data = opened.system.make_data(config, opened.data_dir)
     logging.info("data: %s", data.description)
@@ -59,6 +61,13 @@ def train(run: Run) -> Mapping[str, Any]:
     figures = evaluate.evaluate_opened(run, opened, task=task, data=data)
     _warn(opened)
     return figures
+
+
+def _use_cpu_devices(count: int) -> None:
+    """Splits the CPU into devices, unless JAX is told or has begun already."""
+    if count and jax.config.jax_num_cpu_devices == -1:  # pyright: ignore
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", count)
 
 
 def _warn(opened: Opened) -> None:

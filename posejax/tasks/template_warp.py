@@ -14,13 +14,13 @@ Reference: Schmidtke et al., CVPR 2021; Yoo and Russakovsky, ICCVW 2023.
 """
 
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from ml_collections import ConfigDict
 
 from posejax import geometry, importers, losses, models
 from posejax.checks import unknown
@@ -34,7 +34,7 @@ from posejax.tasks.template_warp_functions import (
     make_translator,
 )
 from posejax.templates import PARTS, TEMPLATES
-from posejax.typing import Batch, LossFn, LossOutput, Task, Tree
+from posejax.typing import Batch, Config, LossFn, LossOutput, Task, Tree
 
 
 class TemplatePose(NamedTuple):
@@ -79,11 +79,15 @@ def loss_terms(
             functions.features(vgg, repainted), wanted
         ),
         "pixel": losses.pixel_loss(repainted, target),
-        "anchor": sum(losses.anchor_loss(a, image_size=size) for a in moved.anchors),
-        "boundary": sum(
-            losses.boundary_loss(a, image_size=size) for a in moved.anchors
-        ),
+        "anchor": _summed(losses.anchor_loss, moved, size),
+        "boundary": _summed(losses.boundary_loss, moved, size),
     }
+
+
+def _summed(loss: Callable[..., jax.Array], moved: Moved, size: int) -> jax.Array:
+    """Returns a loss of the anchors, summed over the steps of the warp."""
+    per_step = [loss(anchors, image_size=size) for anchors in moved.anchors]
+    return jnp.sum(jnp.stack(per_step), axis=0)
 
 
 def make_loss(functions: Functions) -> LossFn:
@@ -122,7 +126,7 @@ def make_loss(functions: Functions) -> LossFn:
     return loss
 
 
-def make_task(config: ConfigDict, data_dir: str | None = None) -> Task:
+def make_task(config: Config, data_dir: str | None = None) -> Task:
     """Returns the task of one of the system's configs.
 
     Args:
@@ -154,7 +158,9 @@ def make_task(config: ConfigDict, data_dir: str | None = None) -> Task:
         metrics=template_warp_metrics.METRICS,
         optimizer=adam(**config.optimizer),
         summarize=template_warp_metrics.summarize,
-        pictures=lambda *args: pictures(functions, *args),
+        pictures=lambda params, model_state, batch: pictures(
+            functions, params, model_state, batch
+        ),
         selection=("normalized_l2", "min"),
         baselines=lambda statistics: template_warp_metrics.baselines(
             statistics, _rest_pose(functions, config), config.image_size
@@ -162,7 +168,7 @@ def make_task(config: ConfigDict, data_dir: str | None = None) -> Task:
     )
 
 
-def _rest_pose(functions: Functions, config: ConfigDict) -> np.ndarray:
+def _rest_pose(functions: Functions, config: Config) -> np.ndarray:
     anchors = geometry.template_anchors(
         TEMPLATES[config.template], size=config.image_size
     )
@@ -170,7 +176,7 @@ def _rest_pose(functions: Functions, config: ConfigDict) -> np.ndarray:
 
 
 def _init(
-    config: ConfigDict, key: jax.Array, batch: Batch, data_dir: str | None
+    config: Config, key: jax.Array, batch: Batch, data_dir: str | None
 ) -> tuple[Tree, Tree]:
     """Draws both networks and reads (or draws) the frozen features."""
     shape = batch["frame_1"].shape[:3]
@@ -193,7 +199,7 @@ def _init(
     return params, {"batch_stats": stats, "vgg": vgg_params(config, data_dir)}
 
 
-def vgg_params(config: ConfigDict, data_dir: str | None) -> Tree:
+def vgg_params(config: Config, data_dir: str | None) -> Tree:
     """Returns the frozen features: torchvision's, imported, or fixed-seed random ones.
 
     Raises:

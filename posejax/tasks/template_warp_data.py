@@ -5,13 +5,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from posejax.checks import require_at_least
 from posejax.data import pipeline, source, transforms
 from posejax.tasks.contract import Overlays
 from posejax.templates import SKELETON_CHAINS
-from posejax.typing import Batch, TaskData
+from posejax.typing import Batch, Config, TaskData
 
 COLUMNS = {
     "pdj": "PDJ@0.05 [%]",
@@ -24,7 +23,7 @@ COLUMNS = {
 }
 
 
-def make_data(config: ConfigDict, data_dir: str) -> TaskData:
+def make_data(config: Config, data_dir: str) -> TaskData:
     """Opens the prepared data set that `config` names, for this process.
 
     Args:
@@ -66,7 +65,7 @@ def make_data(config: ConfigDict, data_dir: str) -> TaskData:
     )
 
 
-def mean_pose(config: ConfigDict, data_dir: str) -> Mapping[str, np.ndarray]:
+def mean_pose(config: Config, data_dir: str) -> Mapping[str, np.ndarray]:
     """Returns the mean training pose, in units of the crop's side, if labelled."""
     frames = source.open_source(
         data_dir, config.data.name, config=config.data.config, split="train"

@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from posejax import geometry, models
 from posejax.checks import unknown
 from posejax.templates import PARTS, SCHEMES, TEMPLATES, Template
-from posejax.typing import Tree
+from posejax.typing import Config, Tree
 
 # The statistics with which torchvision's networks were trained, R G B. The published
 # code applies them, in this order, to B G R channels.
@@ -155,7 +154,7 @@ def make_move(
     return move, draw
 
 
-def make_functions(config: ConfigDict) -> Functions:
+def make_functions(config: Config) -> Functions:
     """Chooses the functions that `config` names.
 
     Raises:
@@ -199,7 +198,7 @@ def make_functions(config: ConfigDict) -> Functions:
     )
 
 
-def make_regressor(config: ConfigDict) -> models.Network:
+def make_regressor(config: Config) -> models.Network:
     """Returns the network that `config.regressor` names.
 
     Raises:
@@ -221,7 +220,7 @@ def make_regressor(config: ConfigDict) -> models.Network:
             raise unknown("config.regressor", other, ("template", "shape_template"))
 
 
-def make_translator(config: ConfigDict) -> models.Network:
+def make_translator(config: Config) -> models.Network:
     """Returns the translator."""
     return models.make_reconstructor(
         in_channels=3 + len(PARTS),
@@ -230,7 +229,7 @@ def make_translator(config: ConfigDict) -> models.Network:
     )
 
 
-def make_regress(config: ConfigDict) -> Callable[..., tuple[jax.Array, Tree]]:
+def make_regress(config: Config) -> Callable[..., tuple[jax.Array, Tree]]:
     """Returns (params, state, frames, train=) -> (raw output, moved state)."""
     regressor = make_regressor(config)
     if config.regressor == "template":

@@ -58,14 +58,16 @@ METRICS: Mapping[str, MetricFn] = {
     "l2_by_frame": _by_frame(_L2),
     "pdj_either_side": _by_frame(_pdj(metrics.pdj_left_right_free)),
     "l2_either_side": _by_frame(_l2(metrics.normalized_l2_left_right_free)),
-    "joint_valid": lambda p, b: b["joint_valid"],
-    "arms_out": lambda p, b: metrics.arms_out(
-        b["joints"], joint_valid=b["joint_valid"]
+    "joint_valid": lambda predictions, batch: batch["joint_valid"],
+    "arms_out": lambda predictions, batch: metrics.arms_out(
+        batch["joints"], joint_valid=batch["joint_valid"]
     ),
-    "arms_down": lambda p, b: metrics.arms_down(
-        b["joints"], joint_valid=b["joint_valid"]
+    "arms_down": lambda predictions, batch: metrics.arms_down(
+        batch["joints"], joint_valid=batch["joint_valid"]
     ),
-    "segment_ratios": lambda p, b: metrics.segment_ratios(p.joints),
+    "segment_ratios": lambda predictions, batch: metrics.segment_ratios(
+        predictions.joints
+    ),
 }
 
 
@@ -79,7 +81,7 @@ def summarize(values: Mapping[str, np.ndarray]) -> dict[str, float]:
       values: Per-frame values of `METRICS`, whole split.
     """
     valid = values["joint_valid"].astype(bool)
-    seen = valid.any(axis=1)
+    seen = np.any(valid, axis=1)
     figures: dict[str, float] = {"frames": float(len(seen))}
     if seen.any():
         figures["labelled_frames"] = float(seen.sum())
