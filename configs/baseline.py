@@ -12,5 +12,5 @@ from configs.bases import template_warp
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns the run's config; `variant` is '' or 'own_videos'."""
+    """Returns the run's config; see the base for its variants."""
     return template_warp.get_config(variant)

@@ -12,7 +12,7 @@ from configs.bases import template_warp
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns the run's config; `variant` is '' or 'own_videos'."""
+    """Returns the run's config; see the base for its variants."""
     config = template_warp.get_config(variant)
     config.template = "natural"
     config.weights.pixel = 1.0

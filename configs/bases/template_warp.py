@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 
 def get_config(variant: str = "") -> ConfigDict:
-    """Returns the base; `variant` is '' (Human3.6M) or 'own_videos'."""
+    """Returns the base; `variant` is '', 'own_videos' or 'own_videos_small'."""
     config = ConfigDict()
     config.system = "template_warp"
     config.seed = 0  # of parameters, data order and augmentation
@@ -39,17 +39,22 @@ def get_config(variant: str = "") -> ConfigDict:
 
     _set_training(config)
     _set_sample(config)
-    if variant == "own_videos":
-        # Little footage, no VGG file asked for: a person's own videos train at once.
+    if variant in ("own_videos", "own_videos_small"):
+        # Little footage, and no VGG file asked for: own videos train at once.
         config.data.name = "own_videos"
         config.batch_size = 16
         config.num_epochs = 100
         config.vgg.weights = "random"
     elif variant:
         raise ValueError(
-            f"config variant is {variant!r}; expected nothing or 'own_videos'."
+            f"config variant is {variant!r}; expected nothing, 'own_videos' or "
+            "'own_videos_small'."
         )
-    return config.lock()
+    config.lock()
+    if variant == "own_videos_small":
+        config.update(_small())
+        config.num_steps = 2000
+    return config
 
 
 def _set_training(config: ConfigDict) -> None:
@@ -95,21 +100,27 @@ def _set_training(config: ConfigDict) -> None:
 
 def _set_sample(config: ConfigDict) -> None:
     """What differs on the embedded sample."""
-    config.sample = ConfigDict()
+    config.sample = ConfigDict(_small())
     config.sample.data = ConfigDict({"name": "people_sample", "config": "crops"})
-    config.sample.image_size = 64
-    config.sample.batch_size = 16
-    # As many cells before the head (4 x 4) and between the networks (a quarter of the
-    # side) as at 256 pixels, or limbs three pixels wide are lost.
-    config.sample.regressor_features = (8, 16, 32, 64, 128)
-    config.sample.translator_features = (16, 32, 64)
-    config.sample.output_scale = 0.05
-    config.sample.warp = "gaussian"
-    config.sample.vgg = ConfigDict({"weights": "random", "widths": (16, 32, 64)})
-    config.sample.weights = ConfigDict({"anchor": 2.0})
-    config.sample.optimizer = ConfigDict({"learning_rate": 5e-4})
-    # Convolutions with few channels keep one core busy; two devices keep two.
-    config.sample.loop = ConfigDict({"cpu_devices": 2})
     config.sample.num_steps = 1000
-    config.sample.evaluation = ConfigDict({"every": 250, "batch_size": 72})
-    config.sample.log = ConfigDict({"pictures_every": 500, "checkpoint_every": 250})
+
+
+def _small() -> dict:
+    """Sizes that two CPU cores train in minutes."""
+    return {
+        "image_size": 64,
+        "batch_size": 16,
+        # As many cells before the head (4 x 4) and between the networks (a quarter of
+        # the side) as at 256 pixels, or limbs three pixels wide are lost.
+        "regressor_features": (8, 16, 32, 64, 128),
+        "translator_features": (16, 32, 64),
+        "output_scale": 0.05,
+        "warp": "gaussian",
+        "vgg": {"weights": "random", "widths": (16, 32, 64)},
+        "weights": {"anchor": 2.0},
+        "optimizer": {"learning_rate": 5e-4},
+        "evaluation": {"every": 250, "batch_size": 72},
+        "log": {"pictures_every": 500, "checkpoint_every": 250},
+        # Convolutions with few channels keep one core busy; two devices keep two.
+        "loop": {"cpu_devices": 2},
+    }

@@ -15,12 +15,14 @@ import numpy as np
 from absl import logging
 
 from posejax import render, training
-from posejax.data import background, crops, people, video, windows
+from posejax.data import background, crops, people, transforms, video, windows
 from posejax.procedures.evaluate import restore, write_json
 from posejax.procedures.run import Run, open_run
 from posejax.skeletons import SKELETONS
 
 BATCH = 16
+# Crops are cut at the side of the data sets and made small like theirs, by averaging.
+CROP_SIZE = 256
 SMALLEST_SIDE = 16  # pixels of the input below which nobody can be seen
 
 
@@ -44,11 +46,11 @@ def predict_images(run: Run) -> Mapping[str, Any]:
             f"--input {run.input!r} is {source.size[0]}x{source.size[1]} pixels; "
             f"expected at least {SMALLEST_SIDE}x{SMALLEST_SIDE}."
         )
-    opened = open_run(run)
+    opened = open_run(run, needs_data=False)
     system = opened.system
     task = system.make_task(opened.config, opened.data_dir)
     params, model_state, step = restore(run, opened, task)
-    matrices, boxes = crop_matrices(run, source, opened.config.image_size)
+    matrices, boxes = crop_matrices(run, source)
     stem = pathlib.Path(run.input).resolve().stem
     output = pathlib.Path(run.output or opened.workdir / "predictions" / stem)
     output.mkdir(parents=True, exist_ok=True)
@@ -62,16 +64,14 @@ def predict_images(run: Run) -> Mapping[str, Any]:
     return {"frames": len(found.index), "output": str(output)}
 
 
-def crop_matrices(
-    run: Run, source: video.Video, image_size: int
-) -> tuple[Any, people.Boxes | None]:
+def crop_matrices(run: Run, source: video.Video) -> tuple[Any, people.Boxes | None]:
     """Returns the crop of every frame (a function of frame number and size), and boxes.
 
     Raises:
       ValueError: no person is found.
     """
     if run.boxes is None and source.kind != "video":
-        return (lambda index, size: whole_frame_matrix(size, image_size)), None
+        return (lambda index, size: whole_frame_matrix(size, CROP_SIZE)), None
     if run.boxes is not None:
         boxes = people.read_boxes(
             run.boxes,
@@ -89,7 +89,7 @@ def crop_matrices(
     cells = windows.stable_windows(boxes.boxes[seen], cell=cell)
     matrices = {
         int(index): crops.crop_matrix(
-            (window * cell).astype(np.float64), crop_size=image_size, cell=float(cell)
+            (window * cell).astype(np.float64), crop_size=CROP_SIZE, cell=float(cell)
         )
         for index, window in zip(seen, cells, strict=True)
     }
@@ -129,7 +129,9 @@ class _Found:
         """Yields the overlay of each frame, in order; frames without a person as is."""
         pending: list[tuple[int, np.ndarray, np.ndarray | None]] = []
         for index, frame in enumerate(source.frames()):
-            seen = boxes is None or bool(boxes.valid[index])
+            seen = boxes is None or (
+                index < len(boxes.valid) and bool(boxes.valid[index])
+            )
             size = (frame.shape[1], frame.shape[0])
             pending.append((index, frame, matrices(index, size) if seen else None))
             if len(pending) == BATCH:
@@ -142,10 +144,12 @@ class _Found:
         images = np.zeros(shape, np.uint8)
         rows = [item for item in pending if item[2] is not None]
         for row, (_, frame, matrix) in enumerate(rows):
-            images[row] = crops.crop_image(frame, matrix, self.size)
+            crop = crops.crop_image(frame, matrix, CROP_SIZE)
+            images[row] = transforms.resize_image(crop, size=self.size)
         joints = np.asarray(self.predict({"frame_1": images})) if rows else images
         placed = {}
-        for row, (index, _, matrix) in enumerate(rows):
+        for row, (index, _, cut) in enumerate(rows):
+            matrix = transforms.scale_matrix(cut, factor=self.size / CROP_SIZE)
             inverse = crops.invert_matrix(matrix)
             in_source = crops.apply_matrix(inverse, joints[row].astype(np.float64))
             box = np.full((2, 2), np.nan) if boxes is None else boxes.boxes[index]

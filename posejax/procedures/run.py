@@ -152,19 +152,24 @@ def _choose_data(
     return apply_sample(config, run.overrides), "sample", warning
 
 
-def open_run(run: Run) -> Opened:
+def open_run(run: Run, *, needs_data: bool = True) -> Opened:
     """Makes the config final and creates or checks the work directory.
+
+    Args:
+      run: The call.
+      needs_data: Whether the embedded sample is drawn if the run uses it.
 
     Raises:
       ValueError: the work directory belongs to another config (with the difference).
       FileNotFoundError: the data set is missing, or there is no config at all.
     """
     if run.config is None:
-        return reopen(run)
+        return reopen(run, needs_data=needs_data)
     data_dir = run.data_dir or DATA_DIR
     config, data_used, warning = _choose_data(run, run.config, data_dir)
     workdir = pathlib.Path(run.workdir or f"runs/{run.name}-{data_used}").absolute()
-    ensure_data(run, config, data_dir, data_used)
+    if needs_data:
+        ensure_data(run, config, data_dir, data_used)
     claim(workdir, config)
     describe(run, workdir, config, data_dir, data_used)
     return Opened(config, workdir, TASKS[config.system](), data_dir, data_used, warning)
@@ -187,14 +192,15 @@ def describe(
     )
 
 
-def reopen(run: Run) -> Opened:
+def reopen(run: Run, *, needs_data: bool = True) -> Opened:
     """Opens an existing work directory with the config that it holds."""
     path = _existing_config(run)
     workdir = path.parent
     config = read_config(path)
     started = json.loads((workdir / "run.json").read_text())
     data_dir = run.data_dir or started["data_dir"]
-    ensure_data(run, config, data_dir, started["data"])
+    if needs_data:
+        ensure_data(run, config, data_dir, started["data"])
     return Opened(
         config, workdir, TASKS[config.system](), data_dir, started["data"], None
     )
