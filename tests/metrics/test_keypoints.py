@@ -137,17 +137,17 @@ def test_arms_are_out_up_to_the_angle_and_on_their_own_side():
     assert not metrics.arms_out(standing(right, left - 1.01 * tilt))
     assert not metrics.arms_out(standing(left, left))  # across the chest
     assert not metrics.arms_out(standing(right, right))
-    assert metrics.arms_out(standing(right + 2 * tilt, left), angle_deg=40)
+    assert metrics.arms_out(standing(right + 2 * tilt, left), angle_deg=40.0)
 
 
 def test_arms_are_down_below_the_shoulder_only():
     down = np.array([0.0, 10.0])
-    assert metrics.arms_down(standing(down, down + [9.9, 0]))
-    assert not metrics.arms_down(standing(down, down + [10.1, 0]))
+    assert metrics.arms_down(standing(down, [9.9, 10.0]))
+    assert not metrics.arms_down(standing(down, [10.1, 10.0]))
     assert not metrics.arms_down(standing(-down, down))
     assert not metrics.arms_down(standing(down, -down))
     assert not metrics.arms_down(standing(down * 0, down))
-    assert metrics.arms_down(standing(down, down + [10.1, 0]), angle_deg=40)
+    assert metrics.arms_down(standing(down, [10.1, 10.0]), angle_deg=40.0)
 
 
 @pytest.mark.parametrize("joint", ["shoulderR", "wristR", "shoulderL", "wristL"])
@@ -187,7 +187,7 @@ def test_scores_equal_the_stored_ones(enable):
             for key in ("pred", "gt", "diagonal")
         )
         distances = metrics.joint_distances(predicted, target)
-        np.testing.assert_allclose(distances, golden["out/distances"], rtol=rtol)
+        np.testing.assert_allclose(distances, golden["out/distances"], atol=10 * rtol)
         scores = {
             "pdj": metrics.pdj(predicted, target, diagonal),
             "l2": metrics.normalized_l2(predicted, target, image_size=256),
