@@ -9,6 +9,8 @@ def adam(
     b1: float = 0.9,
     b2: float = 0.999,
     eps: float = 1e-8,
+    decay_steps: int = 0,
+    clip_norm: float = 0.0,
 ) -> optax.GradientTransformation:
     """Adam without weight decay, in the form that the published systems use.
 
@@ -20,6 +22,9 @@ def adam(
       b1: Decay of the first moment, in 0 <= b1 < 1.
       b2: Decay of the second moment, in 0 <= b2 < 1.
       eps: Positive number added to the denominator.
+      decay_steps: Steps over which the learning rate falls to zero along half a
+        cosine; 0 keeps it.
+      clip_norm: Largest Euclidean norm of the whole gradient; 0 does not clip.
 
     Returns:
       The optax transformation.
@@ -40,4 +45,18 @@ def adam(
             raise ValueError(f"{name} is {decay!r}; expected 0 <= {name} < 1.")
     if not eps > 0:
         raise ValueError(f"eps is {eps!r}; expected a positive number such as 1e-8.")
-    return optax.adam(learning_rate, b1=b1, b2=b2, eps=eps)
+    if decay_steps < 0 or clip_norm < 0:
+        raise ValueError(
+            f"decay_steps is {decay_steps!r} and clip_norm is {clip_norm!r}; expected "
+            "numbers of at least 0."
+        )
+    if decay_steps:
+        if callable(learning_rate):
+            raise ValueError(
+                "learning_rate is a schedule and decay_steps is not 0; give one only."
+            )
+        learning_rate = optax.cosine_decay_schedule(learning_rate, decay_steps)
+    update = optax.adam(learning_rate, b1=b1, b2=b2, eps=eps)
+    if not clip_norm:
+        return update
+    return optax.chain(optax.clip_by_global_norm(clip_norm), update)

@@ -207,6 +207,38 @@ def test_predict_refuses_what_shows_nobody(trained, tmp_path):
     assert "--input is not given" in refused(*work)
 
 
+@pytest.mark.slow
+def test_predict_refuses_a_video_in_which_nobody_moves(trained, tmp_path):
+    from tests.data.moving_figure import wall, write_video
+
+    directory, _ = trained
+    write_video(tmp_path / "wall.mp4", [wall()] * 12)
+    line = refused(
+        "--mode", "predict", "--workdir", directory / "work", "--input",
+        tmp_path / "wall.mp4",
+    )  # fmt: skip
+    assert "no person found" in line
+
+
+@pytest.mark.slow
+def test_predict_finds_the_person_who_walks_through_a_video(trained, tmp_path):
+    from tests.data.moving_figure import walk, write_video
+
+    directory, _ = trained
+    frames, boxes = walk()
+    write_video(tmp_path / "walk.mp4", frames)
+    result = posejax(
+        "--mode", "predict", "--workdir", directory / "work", "--input",
+        tmp_path / "walk.mp4", "--output", tmp_path / "out",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert (tmp_path / "out/overlay.mp4").stat().st_size > 0
+    with np.load(tmp_path / "out/joints.npz") as found:
+        true = np.asarray(boxes)[found["frame"]].reshape(-1, 4)
+        middle = found["box"].reshape(-1, 4)
+        assert np.abs(true - middle).max(axis=1).mean() < 15
+
+
 def test_prepared_data_that_is_missing_is_refused_with_the_command(tmp_path):
     line = refused(*CONFIG, "--data", "prepared", "--data_dir", tmp_path)
     assert "python -m datasets.prepare human36m" in line

@@ -54,3 +54,29 @@ def test_adam_follows_a_schedule_of_the_step():
 def test_adam_refuses_numbers_out_of_range(arguments, named):
     with pytest.raises(ValueError, match=named):
         optimizers.adam(arguments.pop("learning_rate"), **arguments)
+
+
+def test_a_decay_ends_at_zero_and_clipping_bounds_the_gradient_not_its_direction():
+    transform = optimizers.adam(0.1, decay_steps=2)
+    x = jnp.zeros(())
+    state = transform.init(x)
+    sizes = []
+    for _ in range(3):
+        update, state = transform.update(jnp.float32(1.0), state, x)
+        sizes.append(-float(update))
+    np.testing.assert_allclose(sizes, [0.1, 0.05, 0.0], atol=1e-6)
+    clipped = optimizers.adam(0.1, b1=0.0, b2=0.0, eps=1.0, clip_norm=1.0)
+    gradient = jnp.array([3.0, 4.0])
+    update, _ = clipped.update(gradient, clipped.init(gradient), gradient)
+    np.testing.assert_allclose(update, [-0.1 * 0.6 / 1.6, -0.1 * 0.8 / 1.8], rtol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [{"decay_steps": -1}, {"clip_norm": -1.0}])
+def test_negative_lengths_and_norms_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        optimizers.adam(0.1, **wrong)
+
+
+def test_a_schedule_and_a_decay_exclude_each_other():
+    with pytest.raises(ValueError, match="give one only"):
+        optimizers.adam(optax.constant_schedule(0.1), decay_steps=3)

@@ -67,7 +67,7 @@ def evaluate_opened(
             )
         found[split] = figures
         if jax.process_index() == 0:
-            _report(run, opened, split, step, rows, values, data)
+            _report(run, opened, split, step, task, rows, values, data)
         if jax.process_index() == 0 and opened.system.overlays is not None:
             batch = {**data.resident, **_spread(next(batches()))}
             predictions = jax.jit(task.predict)(params, model_state, batch)
@@ -113,6 +113,7 @@ def _report(
     opened: Opened,
     split: str,
     step: int,
+    task: Task,
     rows: Mapping[str, Mapping[str, float]],
     values: Mapping[str, np.ndarray],
     data: TaskData,
@@ -125,7 +126,7 @@ def _report(
         "run": opened.workdir.name,
         "data": opened.data_used,
         "data_set": data.description,
-        "note": opened.warning or data_note(opened),
+        "note": data_note(opened),
         "split": split,
         "step": step,
         "checkpoint": run.checkpoint,
@@ -144,22 +145,42 @@ def _report(
     title = (
         f"{split} split, checkpoint {run.checkpoint} (step {step}), {data.description}"
     )
-    print(f"\n{title}\n{table}")
-    note = opened.warning or data_note(opened)
-    if note:
-        print(f"({note})")
-    (directory / f"{split}.txt").write_text(f"{title}\n{table}\n")
+    notes = [result["note"], unbeaten(rows, task.selection)]
+    lines = [title, table, *(f"({note})" for note in notes if note)]
+    print("\n" + "\n".join(lines))
+    render.write_text(directory / f"{split}.txt", "\n".join(lines) + "\n")
     render.write_evaluation_plots(directory, result, values)
+
+
+def unbeaten(
+    rows: Mapping[str, Mapping[str, float]], selection: tuple[str, str] | None
+) -> str:
+    """Says which baselines the model, the first row, is not better than, or ''."""
+    if selection is None:
+        return ""
+    figure, mode = selection
+    model, *others = rows
+    sign = 1.0 if mode == "max" else -1.0
+    worst = -np.inf
+    own = sign * rows[model].get(figure, np.nan)
+    better = [n for n in others if not own > sign * rows[n].get(figure, worst)]
+    if not better:
+        return ""
+    return (
+        f"not better than the {' and the '.join(better)} in {figure} yet: more steps "
+        "are needed; the README of the system in experiments/ has longer runs"
+    )
 
 
 def data_note(opened: Opened) -> str:
     """Returns what a reader of figures must know of the data, or ''."""
-    if opened.data_used != "sample":
-        return ""
-    return (
-        "embedded sample of drawn people, perceptual features random: no figure of "
-        "this run compares with a published one"
-    )
+    notes = [opened.system.note(opened.config)]
+    if opened.data_used == "sample":
+        notes.append(
+            "embedded sample of drawn people: no figure of this run compares with a "
+            "published one"
+        )
+    return "; ".join(note for note in notes if note)
 
 
 def split_figures(

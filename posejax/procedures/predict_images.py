@@ -29,8 +29,8 @@ SMALLEST_SIDE = 16  # pixels of the input below which nobody can be seen
 def predict_images(run: Run) -> Mapping[str, Any]:
     """Predicts joints in every frame of `run.input`; writes joints and overlays.
 
-    Writes `joints.npz`, `joints.json` and `overlay.mp4` (or one PNG per picture) into
-    `run.output`.
+    Writes `joints.npz`, `joints.json` and `overlay.mp4` (`overlay.gif` for a GIF, one
+    PNG per picture otherwise) into `run.output`.
 
     Raises:
       FileNotFoundError: there is no input, or no checkpoint.
@@ -172,8 +172,9 @@ def _write_overlays(
     output: pathlib.Path, source: video.Video, overlays: Iterator[np.ndarray]
 ) -> str:
     if source.kind == "video":
-        render.write_video(output / "overlay.mp4", overlays, source.fps or 25.0)
-        return "overlay.mp4"
+        name = "overlay.gif" if source.path.suffix.lower() == ".gif" else "overlay.mp4"
+        render.write_video(output / name, overlays, source.fps or 25.0)
+        return name
     files = [source.path] if source.kind == "image" else video.image_files(source.path)
     for file, overlay in zip(files, overlays, strict=True):
         render.write_png(output / f"{file.stem}_overlay.png", overlay)

@@ -1,6 +1,7 @@
 """The verb `train`: fits a task, resuming where its work directory left off."""
 
 import contextlib
+import json
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -58,9 +59,37 @@ def train(run: Run) -> Mapping[str, Any]:
     except training.Preempted as stop:
         logging.warning("%s", stop)
         return {}
+    if jax.process_index() == 0:
+        for line in falling_terms(opened.workdir / "metrics.jsonl"):
+            logging.info("%s", line)
     figures = evaluate.evaluate_opened(run, opened, task=task, data=data)
     _warn(opened)
     return figures
+
+
+def falling_terms(path: pathlib.Path, *, share: float = 0.05) -> list[str]:
+    """Returns one line per loss term: its mean over the first and the last steps.
+
+    Args:
+      path: `metrics.jsonl`.
+      share: Of all logged steps, how many are first and last.
+    """
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = [row for row in rows if "total" in row]
+    count = max(1, round(share * len(rows)))
+    lines = []
+    for name in rows[0] if rows else ():
+        if name in ("step", "grad_norm"):
+            continue
+        first, last = (
+            float(np.mean([row[name] for row in part]))
+            for part in (rows[:count], rows[-count:])
+        )
+        lines.append(
+            f"{name}: {first:.4g} over the first {count} logged steps, {last:.4g} over "
+            f"the last"
+        )
+    return lines
 
 
 def _use_cpu_devices(count: int) -> None:
@@ -71,6 +100,9 @@ def _use_cpu_devices(count: int) -> None:
 
 
 def _warn(opened: Opened) -> None:
+    note = evaluate.data_note(opened)
+    if note:
+        logging.info("NOTE: %s", note)
     if opened.warning and jax.process_index() == 0:
         line = "!" * 79
         logging.warning("\n%s\nNOTE: %s\n%s", line, opened.warning, line)

@@ -21,6 +21,7 @@ def _template_warp() -> System:
         skeleton=TEMPLATE_15.name,
         chains=SKELETON_CHAINS,
         overlays=template_warp_data.overlays,
+        note=template_warp_data.note,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posejax.typing import Task, TaskData
+from posejax.typing import Config, Task, TaskData
 
 
 class Overlays(NamedTuple):
@@ -38,6 +38,7 @@ class System:
       skeleton: Name of the joint set of `predictions.joints`, in `SKELETONS`.
       chains: Joint indices that are drawn as lines.
       overlays: `(predictions, batch) -> Overlays`; None draws nothing.
+      note: `(config)` -> what a reader of the figures must know, or ''.
     """
 
     make_task: Callable[..., Task]
@@ -46,3 +47,4 @@ class System:
     skeleton: str
     chains: Sequence[Sequence[int]]
     overlays: Callable[[Any, Any], Overlays] | None = None
+    note: Callable[[Config], str] = lambda config: ""

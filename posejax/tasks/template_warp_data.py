@@ -92,3 +92,10 @@ def overlays(predictions: Any, batch: Batch) -> Overlays:
         valid=np.asarray(batch["joint_valid"]),
         chains=SKELETON_CHAINS,
     )
+
+
+def note(config: Config) -> str:
+    """Returns what a reader of the figures must know of the configuration, or ''."""
+    if config.vgg.weights == "random":
+        return "perceptual loss with fixed-seed random features, not VGG-19's"
+    return ""
