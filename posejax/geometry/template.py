@@ -192,8 +192,11 @@ def warp_template(
     twice = warp_images_twice(
         blobs[moved], first[..., moved, :, :], second[..., moved, :, :]
     )
+    # Split and concatenate are each other's transpose; the gradient of a permutation by
+    # index would be a scatter of whole pictures.
+    parts = jnp.split(once, len(still), axis=-3) + jnp.split(twice, len(moved), axis=-3)
     order = np.argsort(np.concatenate([still, moved]))
-    return jnp.concatenate([once, twice], axis=-3)[..., order, :, :]
+    return jnp.concatenate([parts[i] for i in order], axis=-3)
 
 
 def warp_template_closed_form(
