@@ -87,7 +87,7 @@ CAMERAS = (
         azimuth_deg=-48.0,
         distance_m=4.6,
         height_m=1.55,
-        focal_px=338.0,
+        focal_px=366.0,
         principal_px=(129.4, 126.8),
     ),
     looking_at(
@@ -95,7 +95,7 @@ CAMERAS = (
         azimuth_deg=-4.0,
         distance_m=4.4,
         height_m=1.45,
-        focal_px=331.0,
+        focal_px=358.0,
         principal_px=(126.1, 128.3),
     ),
     looking_at(
@@ -103,7 +103,7 @@ CAMERAS = (
         azimuth_deg=40.0,
         distance_m=4.8,
         height_m=1.6,
-        focal_px=346.0,
+        focal_px=375.0,
         principal_px=(128.2, 125.9),
     ),
     looking_at(
@@ -111,7 +111,7 @@ CAMERAS = (
         azimuth_deg=84.0,
         distance_m=4.5,
         height_m=1.5,
-        focal_px=334.0,
+        focal_px=362.0,
         principal_px=(126.9, 127.6),
     ),
 )
