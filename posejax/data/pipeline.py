@@ -313,7 +313,7 @@ def _description(
 ) -> str:
     """One line that names the data in logs and result files."""
     parts = [
-        f"{name}/{config} {frames.directory.name}",
+        f"{name}/{config} {os.path.basename(frames.directory)}",
         f"train: {num_pairs} pairs ({pairing}) of {len(frames)} frames in "
         f"{len(frames.folders)} folders",
     ]
