@@ -65,7 +65,7 @@ def _prepare_sample(name: str, builder_config: str, data_dir: str) -> None:
 def _main(_: list[str]) -> None:
     plain_log()
     from posejax import procedures
-    from posejax.procedures.run import Run, system_of
+    from posejax.procedures.run import Run, join_processes, system_of
 
     require_choice("--mode", _MODE.value, procedures.MODES)
     require_choice("--checkpoint", _CHECKPOINT.value, ("last", "best"))
@@ -90,9 +90,7 @@ def _main(_: list[str]) -> None:
     verbs = procedures.VERBS[system_of(run)]
     require_choice("--mode", _MODE.value, verbs)
     if _DISTRIBUTED.value:
-        import jax
-
-        jax.distributed.initialize()
+        join_processes()
     verbs[_MODE.value](run)
 
 

@@ -74,6 +74,13 @@ class Opened:
     warning: str | None
 
 
+def join_processes() -> None:
+    """Joins the other processes of a run, before anything else is asked of JAX."""
+    import jax
+
+    jax.distributed.initialize()
+
+
 def system_of(run: Run) -> str:
     """Returns the name of the run's system, from its config or its work directory."""
     config = run.config
