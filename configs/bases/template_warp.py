@@ -72,7 +72,7 @@ def _set_training(config: ConfigDict) -> None:
     config.optimizer.b1 = 0.9
     config.optimizer.b2 = 0.999
     config.optimizer.eps = 1e-8
-    config.optimizer.decay_steps = 0  # steps of a cosine decay to zero; 0 = constant
+    config.optimizer.decay = "none"  # none | cosine (to zero over num_steps)
     config.optimizer.clip_norm = 0.0  # of the whole gradient; 0 = no clipping
 
     # Length; an entry in steps or epochs that is 0 is derived from the other.
@@ -122,7 +122,7 @@ def _small() -> dict:
         "weights": {"anchor": 2.0},
         # Few steps: a decay in place of a long tail, and no step thrown away by the
         # outliers that far-flung parts make.
-        "optimizer": {"learning_rate": 7e-4, "decay_steps": 1000, "clip_norm": 1.0},
+        "optimizer": {"learning_rate": 7e-4, "decay": "cosine", "clip_norm": 1.0},
         "evaluation": {"every": 250, "batch_size": 72},
         "log": {"pictures_every": 500, "checkpoint_every": 250},
         # Convolutions with few channels keep one core busy; two devices keep two.

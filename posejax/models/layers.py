@@ -15,7 +15,7 @@ from flax import linen as nn
 from flax import traverse_util
 from jaxtyping import Array, Float
 
-from posejax.models.convolution import convolution, upsampled_convolution
+from posejax.models.convolution import convolution, upsample_bilinear_x2
 
 LEAKY_SLOPE = 0.01
 
@@ -202,7 +202,7 @@ class Conv(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         x, kernel = jnp.asarray(x, self.dtype), jnp.asarray(kernel, self.dtype)
         if self.upsample:
-            return upsampled_convolution(x, kernel), jnp.asarray(bias)
+            x = upsample_bilinear_x2(x)
         product = convolution(
             x,
             kernel,

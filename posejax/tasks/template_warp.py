@@ -20,6 +20,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float
 
 from posejax import geometry, importers, losses, models
@@ -156,7 +157,7 @@ def make_task(config: Config, data_dir: str | None = None) -> Task:
         loss=make_loss(functions),
         predict=predict,
         metrics=template_warp_metrics.METRICS,
-        optimizer=adam(**config.optimizer),
+        optimizer=make_optimizer(config),
         summarize=template_warp_metrics.summarize,
         pictures=lambda params, model_state, batch: pictures(
             functions, params, model_state, batch
@@ -166,6 +167,27 @@ def make_task(config: Config, data_dir: str | None = None) -> Task:
             statistics, _rest_pose(functions, config), config.image_size
         ),
     )
+
+
+def make_optimizer(config: Config) -> optax.GradientTransformation:
+    """Returns Adam as published, with the decay and clipping that `config` asks for.
+
+    Raises:
+      ValueError: for an unknown decay, or one without a number of steps.
+    """
+    numbers = dict(config.optimizer)
+    match numbers.pop("decay"):
+        case "none":
+            return adam(**numbers)
+        case "cosine":
+            if not config.num_steps:
+                raise ValueError(
+                    "config.optimizer.decay is 'cosine' and config.num_steps is 0; "
+                    "expected num_steps above 0, over which to decay."
+                )
+            return adam(**numbers, decay_steps=config.num_steps)
+        case other:
+            raise unknown("config.optimizer.decay", other, ("none", "cosine"))
 
 
 def _rest_pose(functions: Functions, config: Config) -> np.ndarray:
