@@ -155,7 +155,20 @@ def upsample_bilinear_x2(
     >>> print(upsample_bilinear_x2(row)[0, 0, :, 0])
     [0. 1. 3. 4.]
     """
+    return _double_both(images)
+
+
+@jax.custom_vjp
+def _double_both(images: jax.Array) -> jax.Array:
     return _double(_double(images, 1), 2)
+
+
+# The transpose that JAX derives pads and adds many arrays; written out it takes half
+# the time.
+_double_both.defvjp(
+    lambda images: (_double_both(images), None),
+    lambda _, cotangent: (_double_transposed(_double_transposed(cotangent, 1), 2),),
+)
 
 
 def _double(x: jax.Array, axis: int) -> jax.Array:
@@ -169,3 +182,23 @@ def _double(x: jax.Array, axis: int) -> jax.Array:
     shape = list(x.shape)
     shape[axis] = 2 * size
     return jnp.stack([even, odd], axis + 1).reshape(shape)
+
+
+def _double_transposed(cotangent: jax.Array, axis: int) -> jax.Array:
+    """Returns the transpose of `_double`: pixel i meets 2i - 1 to 2i + 2."""
+    size = cotangent.shape[axis] // 2
+    pairs = (*cotangent.shape[:axis], size, 2, *cotangent.shape[axis + 1 :])
+    cotangent = cotangent.reshape(pairs)
+    even = jax.lax.index_in_dim(cotangent, 0, axis + 1, keepdims=False)
+    odd = jax.lax.index_in_dim(cotangent, 1, axis + 1, keepdims=False)
+    # At the border the repeated pixel gives its quarter back to itself.
+    after = [
+        jax.lax.slice_in_dim(even, 1, size, axis=axis),
+        jax.lax.slice_in_dim(odd, size - 1, size, axis=axis),
+    ]
+    before = [
+        jax.lax.slice_in_dim(even, 0, 1, axis=axis),
+        jax.lax.slice_in_dim(odd, 0, size - 1, axis=axis),
+    ]
+    neighbours = jnp.concatenate(after, axis) + jnp.concatenate(before, axis)
+    return 0.75 * (even + odd) + 0.25 * neighbours
