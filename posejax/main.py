@@ -17,6 +17,7 @@ from ml_collections import config_flags
 from posejax.checks import require_choice
 from posejax.console import one_line, plain_log
 
+_JOINING = ("COORDINATOR_ADDRESS", "NUM_PROCESSES", "PROCESS_ID")
 _MODES = "train | evaluate | predict | import_weights"
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "File of the run, with an optional variant: FILE[:variant]."
@@ -90,7 +91,8 @@ def _main(_: list[str]) -> None:
     verbs = procedures.VERBS[system_of(run)]
     require_choice("--mode", _MODE.value, verbs)
     if _DISTRIBUTED.value:
-        join_processes()
+        named = (os.environ.get(f"JAX_{n}") for n in _JOINING)
+        join_processes(*named)
     verbs[_MODE.value](run)
 
 

@@ -1,4 +1,4 @@
-"""Settings of the whole suite: eight virtual devices, a compilation cache, strict JAX."""
+"""Settings of the suite: eight virtual devices, a compilation cache, strict JAX."""
 
 import os
 import pathlib

@@ -94,7 +94,7 @@ def test_a_wrong_call_is_one_line_that_names_the_remedy(arguments, says):
         ("scheme=two_stop", "expected one of 'two_step'"),
         ("warp=sample", "expected one of 'sampling'"),
         ("channel_order=gbr", "config.channel_order"),
-        ("compute_dtype=float16", "expected one of 'float"),
+        ("compute_dtype=float16", "'float32'"),
         ("sample.vgg.weights=imagenet", "config.vgg.weights"),
         ("sample.image_size=70", "multiple of 64"),
         ("sample.batch_size=1", "expected at least 2"),

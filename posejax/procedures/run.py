@@ -74,11 +74,30 @@ class Opened:
     warning: str | None
 
 
-def join_processes() -> None:
-    """Joins the other processes of a run, before anything else is asked of JAX."""
+def join_processes(
+    coordinator: str | None, num_processes: str | None, process_id: str | None
+) -> None:
+    """Joins the other processes of a run, before anything else is asked of JAX.
+
+    Args:
+      coordinator: `host:port` of process 0; None asks the pod or Slurm.
+      num_processes: How many there are, as text.
+      process_id: Number of this one, from 0, as text.
+
+    Raises:
+      ValueError: only some of the three are known, or one is no number.
+    """
     import jax
 
-    jax.distributed.initialize()
+    if coordinator is None:
+        jax.distributed.initialize()
+        return
+    if num_processes is None or process_id is None:
+        raise ValueError(
+            "JAX_COORDINATOR_ADDRESS is set, but not both of JAX_NUM_PROCESSES and "
+            "JAX_PROCESS_ID; set all three."
+        )
+    jax.distributed.initialize(coordinator, int(num_processes), int(process_id))
 
 
 def system_of(run: Run) -> str:

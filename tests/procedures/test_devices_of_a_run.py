@@ -64,9 +64,11 @@ def assert_same(first, second):
     for one, two in zip(first, second, strict=True):
         assert one.keys() == two.keys()
         for name in one:
-            # The first step is the same arithmetic in another order; after Adam's first
-            # update, which divides by the gradient's own size, rounding has grown.
+            # The losses of the first step are the same sums in another order. The norm
+            # sums squares of cancelling numbers, and Adam's first update divides by
+            # the gradient's own size: there rounding has grown.
             tolerance = 1e-5 if one["step"] == 1 else 2e-2
+            tolerance = max(tolerance, 1e-4 if name == "grad_norm" else 0.0)
             np.testing.assert_allclose(
                 one[name], two[name], rtol=tolerance, atol=1e-5, err_msg=name
             )
