@@ -70,6 +70,7 @@ def given_frames(functions):
 
 
 @pytest.mark.golden
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["baseline", "mse", "twostep", "constrained"])
 def test_losses_behind_the_regressor_equal_the_published(float64, model):
     arrays, meta = golden(f"losses_{model}")
@@ -216,7 +217,10 @@ def small_config():
 def random_batch(size=64, count=4):
     rng = np.random.default_rng(0)
     shape = (count, size, size, 3)
-    return {f"frame_{i}": rng.integers(0, 255, shape, dtype=np.uint8) for i in (1, 2)}
+    return {
+        f"frame_{i}": jnp.asarray(rng.integers(0, 255, shape, dtype=np.uint8))
+        for i in (1, 2)
+    }
 
 
 @pytest.mark.slow
@@ -230,14 +234,16 @@ def test_one_batch_is_learnt_by_heart():
     # Smooth frames: noise is what no translator can repaint.
     grid = np.linspace(0, 6, 64)
     frame = 128 + 100 * np.sin(grid[:, None, None] + grid[None, :, None] * [1, 2, 3])
-    batch["frame_1"] = np.stack([frame, frame[::-1]]).astype(np.uint8)
+    batch["frame_1"] = jnp.asarray(np.stack([frame, frame[::-1]]).astype(np.uint8))
     params, state = task.init(jax.random.key(0), batch)
     opt_state = task.optimizer.init(params)
 
     @jax.jit
     def step(params, state, opt_state):
         def scalar(params):
-            out = task.loss(params, state, batch, key=jax.random.key(0), step=0)
+            out = task.loss(
+                params, state, batch, key=jax.random.key(0), step=jnp.int32(0)
+            )
             return out.loss, out
 
         (_, out), gradients = jax.value_and_grad(scalar, has_aux=True)(params)
@@ -304,7 +310,7 @@ def test_bfloat16_changes_the_loss_only_a_little():
         config.compute_dtype = dtype
         task = make_task(config)
         params, state = task.init(jax.random.key(0), batch)
-        out = task.loss(params, state, batch, key=jax.random.key(0), step=0)
+        out = task.loss(params, state, batch, key=jax.random.key(0), step=jnp.int32(0))
         assert out.loss.dtype == jnp.float32
         values[dtype] = float(out.loss)
     assert abs(values["bfloat16"] / values["float32"] - 1) < 0.05
