@@ -63,11 +63,6 @@ def moved_anchors(raw):
     return geometry.transform_anchors(rest, maps_of(raw))
 
 
-def turned_about_joints(raw):
-    rest = geometry.template_anchors(NATURAL, size=SIZE)
-    return geometry.about_joints(maps_of(raw), rest, scheme=SCHEMES["two_step"])
-
-
 def weighted(first, second):
     terms = {"anchor": first, "pixel": second}
     return losses.weighted_sum(terms, {"anchor": 0.5, "pixel": 2.0})
@@ -85,7 +80,6 @@ ROWS = (
     constant(geometry.draw_template, NATURAL, size=SIZE),
     constant(geometry.template_anchors, NATURAL, size=SIZE),
     Row(geometry.expand_parameters, lambda r: maps_of(r, "constrained"), ((62,),)),
-    Row(geometry.about_joints, turned_about_joints, ((120,),)),
     Row(geometry.warp_template, warped, ((120,),)),
     Row(geometry.warp_template_closed_form, warped_in_closed_form, ((120,),)),
     Row(geometry.transform_anchors, moved_anchors, ((120,),)),

@@ -25,7 +25,6 @@ def get_config(variant: str = "") -> ConfigDict:
     # Model.
     config.template = "t_pose"  # t_pose | natural
     config.scheme = "affine"  # affine | two_step | constrained
-    config.map_origin = "corner"  # corner (as published) | joint: what maps turn about
     config.constrained_identity = True  # constrained: I + R diag(s) as published
     config.regressor = "template"  # template | shape_template (older net, affine only)
     config.warp = "sampling"  # sampling (bilinear) | gaussian (closed form, faster)
@@ -117,10 +116,8 @@ def _small() -> dict:
         # the side) as at 256 pixels, or limbs three pixels wide are lost.
         "regressor_features": (8, 16, 32, 64, 128),
         "translator_features": (16, 32, 64),
-        # A few thousand steps, not two hundred thousand: start at the resting template,
-        # and let a turned limb stay joined.
+        # A few thousand steps, not two hundred thousand: start at the resting template.
         "output_scale": 0.05,
-        "map_origin": "joint",
         "warp": "gaussian",
         "vgg": {"weights": "random", "widths": (16, 32, 64)},
         "weights": {"anchor": 2.0},

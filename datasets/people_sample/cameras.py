@@ -52,8 +52,9 @@ def looking_at(
     height_m: float,
     focal_px: float,
     principal_px: tuple[float, float],
+    aim_m: float,
 ) -> Camera:
-    """Returns a level camera that looks at the middle of a person.
+    """Returns a level camera that looks at a person in the middle of the room.
 
     Args:
       name: Name of the camera.
@@ -62,11 +63,13 @@ def looking_at(
       height_m: Height above the floor.
       focal_px: Focal length.
       principal_px: Principal point (x, y).
+      aim_m: Height above the floor that it looks at. Different heights place people
+        differently on the raster of the crops, as Human3.6M's tilted cameras do.
     """
     azimuth = np.deg2rad(azimuth_deg)
     outward = np.array([np.sin(azimuth), np.cos(azimuth), 0.0])
     center = distance_m * outward + np.array([0.0, 0.0, height_m])
-    forward = np.array([0.0, 0.0, 0.93]) - center
+    forward = np.array([0.0, 0.0, aim_m]) - center
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right)
@@ -89,6 +92,7 @@ CAMERAS = (
         height_m=1.55,
         focal_px=366.0,
         principal_px=(129.4, 126.8),
+        aim_m=0.93,
     ),
     looking_at(
         "55011271",
@@ -97,6 +101,7 @@ CAMERAS = (
         height_m=1.45,
         focal_px=358.0,
         principal_px=(126.1, 128.3),
+        aim_m=1.05,
     ),
     looking_at(
         "58860488",
@@ -105,6 +110,7 @@ CAMERAS = (
         height_m=1.6,
         focal_px=375.0,
         principal_px=(128.2, 125.9),
+        aim_m=0.84,
     ),
     looking_at(
         "60457274",
@@ -113,5 +119,6 @@ CAMERAS = (
         height_m=1.5,
         focal_px=362.0,
         principal_px=(126.9, 127.6),
+        aim_m=0.99,
     ),
 )

@@ -35,7 +35,7 @@ from datasets.people_sample.gait import (
 from posejax.skeletons import H36M_32
 
 FPS = 25
-PLACE_M = 0.75  # from the middle of the room to where someone stands, at most
+PLACE_M = 0.9  # from the middle of the room to where someone stands, at most
 SECONDS = 10.0
 TURNED_AWAY = 0.1  # share of standing takes in which the cameras see the back
 

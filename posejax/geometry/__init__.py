@@ -4,7 +4,6 @@ from posejax.geometry.affine import compose_affine as compose_affine
 from posejax.geometry.affine import identity_affine as identity_affine
 from posejax.geometry.affine import invert_affine as invert_affine
 from posejax.geometry.affine import transform_points as transform_points
-from posejax.geometry.template import about_joints as about_joints
 from posejax.geometry.template import draw_template as draw_template
 from posejax.geometry.template import expand_parameters as expand_parameters
 from posejax.geometry.template import gaussian_blob as gaussian_blob

@@ -151,50 +151,6 @@ def expand_parameters(
     return tuple(maps[..., np.array(step), :, :] for step in scheme.steps)
 
 
-def about_joints(
-    maps: Sequence[Float[Array, "*batch 18 2 3"]],
-    anchors: Float[Array, "32 2"],
-    *,
-    scheme: WarpScheme,
-) -> tuple[Float[Array, "*batch 18 2 3"], ...]:
-    """Maps that act about a joint of their part in place of the corner of the crop.
-
-    Each map x -> L x + t becomes x -> L (x - c) + c + t, with c the part's first anchor
-    as the steps before have moved it; parts that share a map in a step share the first
-    part's c. A turned limb then stays joined where it was. Not part of the published
-    method, whose maps act about pixel (0, 0).
-
-    Args:
-      maps: Maps from `expand_parameters`.
-      anchors: Anchors at rest, from `template_anchors`, crop pixels.
-      scheme: The scheme of the maps.
-
-    Returns:
-      The maps, in pixels, acting about pixel (0, 0) again.
-
-    >>> from posejax.templates import SCHEMES, T_POSE
-    >>> double = jnp.tile(jnp.array([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]), (18, 1, 1))
-    >>> anchors = template_anchors(T_POSE, size=256)
-    >>> (moved,) = about_joints((double,), anchors, scheme=SCHEMES["affine"])
-    >>> print(transform_anchors(anchors, (moved,))[0], anchors[0])
-    [128. 144.] [128. 144.]
-    """
-    first_anchor = np.array(
-        [int(np.flatnonzero(part == ANCHOR_PARTS)[0]) for part in range(NUM_PARTS)]
-    )
-    done: tuple[Array, ...] = ()
-    for step, matrices in enumerate(maps):
-        moved = transform_anchors(anchors, done) if done else anchors
-        leader = [scheme.steps[step].index(m) for m in scheme.steps[step]]
-        origins = moved[..., first_anchor[np.array(leader)], :]
-        origins = jnp.broadcast_to(origins, (*matrices.shape[:-2], 2))
-        linear = matrices[..., :2]
-        kept = jnp.sum(linear * origins[..., None, :], axis=-1)
-        shift = matrices[..., 2] + origins - kept
-        done = (*done, jnp.concatenate([linear, shift[..., None]], axis=-1))
-    return done
-
-
 def warp_template(
     blobs: Float[Array, "18 size size"],
     maps: Sequence[Float[Array, "*batch 18 2 3"]],

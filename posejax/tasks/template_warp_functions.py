@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from posejax import geometry, models
-from posejax.checks import require_choice, unknown
+from posejax.checks import unknown
 from posejax.templates import PARTS, SCHEMES, TEMPLATES, Template
 from posejax.typing import Config, Tree
 
@@ -100,7 +100,6 @@ def make_move(
     warp: str,
     image_size: int,
     constrained_identity: bool = True,
-    map_origin: str = "corner",
 ) -> tuple[Callable[[jax.Array], Moved], Callable[..., jax.Array]]:
     """Returns `(move, draw)`: the template moved by the regressor's raw output.
 
@@ -110,7 +109,6 @@ def make_move(
       warp: 'sampling' (bilinear, as published) or 'gaussian' (closed form).
       image_size: Side of the crop, pixels.
       constrained_identity: Whether 'constrained' adds the identity, as published.
-      map_origin: 'corner' (maps act about pixel (0, 0), as published) or 'joint'.
 
     Raises:
       ValueError: for an unknown scheme or warp.
@@ -135,7 +133,6 @@ def make_move(
         case other:
             raise unknown("config.warp", other, ("sampling", "gaussian"))
     rest = geometry.template_anchors(template, size=image_size)
-    require_choice("config.map_origin", map_origin, ("corner", "joint"))
 
     def draw(maps: tuple[jax.Array, ...]) -> jax.Array:
         return jnp.moveaxis(warp_parts(maps), -3, -1)
@@ -147,8 +144,6 @@ def make_move(
             image_size=image_size,
             constrained_identity=constrained_identity,
         )
-        if map_origin == "joint":
-            maps = geometry.about_joints(maps, rest, scheme=steps)
         done = [maps[: count + 1] for count in range(len(maps))]
         return Moved(
             parts=draw(maps),
@@ -176,7 +171,6 @@ def make_functions(config: Config) -> Functions:
         warp=config.warp,
         image_size=config.image_size,
         constrained_identity=config.constrained_identity,
-        map_origin=config.map_origin,
     )
     translator = make_translator(config)
 
