@@ -63,7 +63,8 @@ def _prepare_sample(name: str, builder_config: str, data_dir: str) -> None:
     prepare(name, config=builder_config, data_dir=data_dir)
 
 
-def _main(_: list[str]) -> None:
+def _main(argv: list[str]) -> None:
+    del argv  # all of it was flags
     plain_log()
     from posejax import procedures
     from posejax.procedures.run import Run, join_processes, system_of
