@@ -115,7 +115,10 @@ def _round_up(size: int, multiple: int) -> int:
 def _pad(x: np.ndarray, size: int) -> np.ndarray:
     """Repeats the last example until there are `size`, so padding is well formed."""
     missing = size - x.shape[0]
-    return x if missing <= 0 else np.concatenate([x, np.repeat(x[-1:], missing, 0)])
+    if missing <= 0:
+        return x
+    filling = x[-1:] if len(x) else np.zeros((1, *x.shape[1:]), x.dtype)
+    return np.concatenate([x, np.repeat(filling, missing, 0)])
 
 
 def _fetch(
@@ -145,14 +148,14 @@ def _gather(rows: list[Values]) -> Values:
 
 
 def _gather_processes(mine: Values) -> Values:
-    """Returns the concatenated shares; they may differ in size, none may be empty."""
+    """Returns the concatenated shares; they may differ in size, or be empty."""
     counts = multihost_utils.process_allgather(
-        np.array(len(mine["index"]) if mine else 0)
+        np.array(len(mine["index"]) if mine else -1)
     )
-    if not counts.all():
+    if counts.min() < 0:
         raise ValueError(
-            f"process {int(np.argmin(counts))} has no example to evaluate; use fewer "
-            "processes or a larger split."
+            f"process {int(np.argmin(counts))} has no batch to evaluate; every process "
+            "needs as many batches as the others, if only of padding."
         )
     longest = int(counts.max())
     padded = {name: _pad(value, longest) for name, value in mine.items()}
