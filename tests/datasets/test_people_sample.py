@@ -97,11 +97,14 @@ def test_crop_records_agree_with_their_folder_and_their_box(tiny, split):
         )
         assert record["image"].shape == (64, 64, 3)
         assert record["pose_valid"].all()
-        # All joints lie on the person, and the person in the crop.
+        # The joints in the picture lie on the person; a hand may reach out of it.
         low, high = record["box"]
-        assert np.all(record["pose_2d"] > low - 4)
-        assert np.all(record["pose_2d"] < high + 4)
-        joints = apply_matrix(record["crop_matrix"], record["pose_2d"])
+        pose = record["pose_2d"]
+        seen = pose[np.all((pose >= 0) & (pose <= 255), axis=-1)]
+        assert len(seen) >= 24
+        assert np.all(seen > low - 4)
+        assert np.all(seen < high + 4)
+        joints = apply_matrix(record["crop_matrix"], pose)
         assert np.all(joints > 0)
         assert np.all(joints < 64)
 
