@@ -46,8 +46,8 @@ class Shots:
 
 
 def full_shots(crop_size: int) -> dict[str, list[Shots]]:
-    """Returns the shots of all people: 1800 crops for training, 360 to test."""
-    spread = {"train": (TRAIN, 14), "test": (TEST, 28)}
+    """Returns the shots of all people: 2800 crops for training, 360 to test."""
+    spread = {"train": (TRAIN, 9), "test": (TEST, 28)}
     return {
         split: [
             Shots(

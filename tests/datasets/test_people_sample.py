@@ -66,7 +66,7 @@ def test_the_full_sample_has_the_promised_size():
         split: sum(len(s.actions) * len(s.cameras) * len(s.frames) for s in group)
         for split, group in crops.full_shots(128).items()
     }
-    assert counts == {"train": 1800, "test": 360}
+    assert counts == {"train": 2800, "test": 360}
 
 
 def test_people_to_test_are_never_seen_in_training():

@@ -58,6 +58,20 @@ def test_most_views_are_from_the_front():
     assert 0.65 < np.mean(np.concatenate(front)) < 0.8
 
 
+def test_people_move_up_and_down_while_they_stand():
+    times = np.arange(0, 10, 0.5)
+    for person in wardrobe.TRAIN:
+        standing = [action for action in ACTIONS if not action.walks]
+        heights = np.concatenate(
+            [
+                motion(person.build, person.name, action, times).joints[:, 0, 2]
+                for action in standing
+            ]
+        )
+        assert heights.std() > 0.03, person.name
+        assert heights.min() > 0.5, person.name
+
+
 def test_people_differ_in_their_proportions():
     heights = [np.ptp(rest_joints(p.build)[:, 2]) for p in PEOPLE]
     widths = [rest_joints(p.build)[25, 0] for p in PEOPLE]
