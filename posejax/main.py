@@ -16,16 +16,16 @@ from ml_collections import config_flags
 
 from posejax.checks import require_choice
 from posejax.console import one_line, plain_log
+from posejax.procedures import MODES, VERBS
 
 _JOINING = ("COORDINATOR_ADDRESS", "NUM_PROCESSES", "PROCESS_ID")
-_MODES = "train | evaluate | predict | import_weights"
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "File of the run, with an optional variant: FILE[:variant]."
 )
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of the run; default: runs/<config>-<data>."
 )
-_MODE = flags.DEFINE_string("mode", "train", f"What to do: {_MODES}.")
+_MODE = flags.DEFINE_string("mode", "train", f"What to do: {' | '.join(MODES)}.")
 _DATA = flags.DEFINE_string(
     "data", "auto", "auto | prepared | sample: the prepared set, or drawn people."
 )
@@ -66,10 +66,9 @@ def _prepare_sample(name: str, builder_config: str, data_dir: str) -> None:
 def _main(argv: list[str]) -> None:
     del argv  # all of it was flags
     plain_log()
-    from posejax import procedures
     from posejax.procedures.run import Run, join_processes, system_of
 
-    require_choice("--mode", _MODE.value, procedures.MODES)
+    require_choice("--mode", _MODE.value, MODES)
     require_choice("--checkpoint", _CHECKPOINT.value, ("last", "best"))
     flag = flags.FLAGS["config"]
     given = flag.present > 0
@@ -89,7 +88,7 @@ def _main(argv: list[str]) -> None:
         output=_OUTPUT.value,
         prepare_sample=_prepare_sample,
     )
-    verbs = procedures.VERBS[system_of(run)]
+    verbs = VERBS[system_of(run)]
     require_choice("--mode", _MODE.value, verbs)
     if _DISTRIBUTED.value:
         named = (os.environ.get(f"JAX_{n}") for n in _JOINING)

@@ -1,7 +1,7 @@
 """One training step, compiled: the only file that compiles one."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -9,6 +9,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from posejax.training.mesh import default_mesh, replicated
+from posejax.training.program import Program
 from posejax.training.state import TrainState
 from posejax.typing import Batch, LossOutput, Task
 
@@ -32,8 +33,8 @@ class TrainStep:
 
     mesh: Mesh
     steps_per_call: int
-    one: Callable[[TrainState, Batch, Batch], tuple[TrainState, Logs]]
-    several: Callable[[TrainState, Batch, Batch], tuple[TrainState, Logs]]
+    one: Program
+    several: Program
 
     def __call__(
         self, state: TrainState, batch: Batch, resident: Batch | None = None
@@ -99,12 +100,14 @@ def make_train_step(
 
         return jax.lax.scan(body, state, batches, unroll=unroll)
 
-    def compiled(function, spec: PartitionSpec):
-        return jax.jit(
-            function,
-            in_shardings=(whole, NamedSharding(mesh, spec), whole),
-            out_shardings=whole,
-            donate_argnums=0,
+    def compiled(function, spec: PartitionSpec) -> Program:
+        return Program(
+            jax.jit(
+                function,
+                in_shardings=(whole, NamedSharding(mesh, spec), whole),
+                out_shardings=whole,
+                donate_argnums=0,
+            )
         )
 
     return TrainStep(

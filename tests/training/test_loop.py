@@ -109,7 +109,7 @@ def test_the_step_is_traced_and_compiled_once():
         _, recorder = train(task, 5, train_step=step)
         assert len(recorder.rows) == 5
     assert len(traces) == 1
-    assert step.one._cache_size() == 1
+    assert step.one.num_compilations == 1
 
 
 def test_training_runs_on_a_mesh_of_eight():
