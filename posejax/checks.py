@@ -43,3 +43,37 @@ def require_at_least(
     if not found >= least:
         raise ValueError(f"{argument} is {found!r}; expected at least {least}.")
     return found
+
+
+def require_shape(
+    argument: str, array: Any, last: tuple[int | str, ...], remedy: str
+) -> None:
+    """Checks the last axes of an array; a name in `last` allows any length.
+
+    Raises:
+      ValueError: naming the argument, its shape, the shape it should have, the remedy.
+    """
+    shape = tuple(array.shape)
+    fits = len(shape) >= len(last) and all(
+        isinstance(wanted, str) or found == wanted
+        for found, wanted in zip(shape[len(shape) - len(last) :], last, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join(str(length) for length in ("...", *last))
+        raise ValueError(f"{argument} has shape {shape}; expected ({wanted}): {remedy}")
+
+
+def require_equal_shapes(remedy: str, **shapes: tuple[int, ...]) -> None:
+    """Checks that arguments have one shape, so that none is broadcast unseen.
+
+    Args:
+      remedy: What to do.
+      **shapes: Argument to the shape, or the part of it, that must agree.
+
+    Raises:
+      ValueError: naming the arguments, their shapes and the remedy.
+    """
+    found = {name: tuple(shape) for name, shape in shapes.items()}
+    if len(set(found.values())) > 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in found.items())
+        raise ValueError(f"shapes differ: {listed}; {remedy}")

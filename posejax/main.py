@@ -15,8 +15,8 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from posejax.checks import require_choice
-from posejax.console import one_line, plain_log
-from posejax.procedures import MODES, VERBS
+from posejax.console import one_line, parse_flags, plain_log
+from posejax.procedures import MODES, verb
 
 _JOINING = ("COORDINATOR_ADDRESS", "NUM_PROCESSES", "PROCESS_ID")
 _CONFIG = config_flags.DEFINE_config_file(
@@ -53,20 +53,15 @@ _DISTRIBUTED = flags.DEFINE_bool(
 
 
 def _prepare_sample(name: str, builder_config: str, data_dir: str) -> None:
-    try:
-        from datasets.prepare import prepare
-    except ImportError:
-        raise FileNotFoundError(
-            "the embedded sample is drawn by the folder `datasets` of the repository, "
-            "which is not here; run from the root of a clone of posejax."
-        ) from None
+    from datasets.prepare import prepare
+
     prepare(name, config=builder_config, data_dir=data_dir)
 
 
 def _main(argv: list[str]) -> None:
     del argv  # all of it was flags
     plain_log()
-    from posejax.procedures.run import Run, join_processes, system_of
+    from posejax.procedures.run import Run, join_processes
 
     require_choice("--mode", _MODE.value, MODES)
     require_choice("--checkpoint", _CHECKPOINT.value, ("last", "best"))
@@ -88,19 +83,19 @@ def _main(argv: list[str]) -> None:
         output=_OUTPUT.value,
         prepare_sample=_prepare_sample,
     )
-    verbs = VERBS[system_of(run)]
-    require_choice("--mode", _MODE.value, verbs)
+    call = verb(_MODE.value, run)
     if _DISTRIBUTED.value:
         named = (os.environ.get(f"JAX_{n}") for n in _JOINING)
         join_processes(*named)
-    verbs[_MODE.value](run)
+    call(run)
 
 
 if __name__ == "__main__":
     shown = bool(os.environ.get("POSEJAX_TRACEBACK"))
     user_errors = (flags.Error, ValueError, OSError, FloatingPointError)
-    config_errors = (*user_errors, KeyError, AttributeError, TypeError)
+    config_errors = (*user_errors, LookupError, AttributeError, TypeError)
+    config_errors += (ImportError, SyntaxError)
     app.run(
         one_line(_main, *user_errors, show_traceback=shown),
-        flags_parser=one_line(flags.FLAGS, *config_errors, show_traceback=shown),
+        flags_parser=one_line(parse_flags, *config_errors, show_traceback=shown),
     )

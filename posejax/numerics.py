@@ -11,6 +11,15 @@ from jaxtyping import Array, Bool, Float
 def safe_norm(vectors: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
     """Euclidean norm along the last axis; its gradient at the zero vector is zero.
 
+    Args:
+      vectors: Vectors along the last axis.
+
+    Returns:
+      One norm per vector, in the unit of the vectors.
+
+    Reference:
+      None; at the zero vector the subgradient of least norm.
+
     >>> print(safe_norm(jnp.array([[3.0, 4.0], [0.0, 0.0]])))
     [5. 0.]
     """
@@ -24,6 +33,16 @@ def safe_divide(
 ) -> Float[Array, "*#batch"]:
     """Quotient; where the denominator is zero, zero with zero gradient.
 
+    Args:
+      numerator: Dividends.
+      denominator: Divisors; zero is allowed.
+
+    Returns:
+      The quotients, of the shape that both broadcast to.
+
+    Reference:
+      None; a convention at zero.
+
     >>> print(safe_divide(jnp.array([1.0, 1.0]), jnp.array([4.0, 0.0])))
     [0.25 0.  ]
     """
@@ -34,6 +53,15 @@ def safe_divide(
 
 def safe_sqrt(values: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     """Square root; zero with zero gradient where the argument is not positive.
+
+    Args:
+      values: Numbers of either sign.
+
+    Returns:
+      The roots.
+
+    Reference:
+      None; a convention at zero and below.
 
     >>> print(safe_sqrt(jnp.array([4.0, 0.0])))
     [2. 0.]
@@ -48,6 +76,16 @@ def masked_mean(
     """Mean along the last axis of the values whose mask is True; zero if none is.
 
     A value whose mask is False may be anything, NaN included.
+
+    Args:
+      values: Numbers along the last axis.
+      mask: True for those that count.
+
+    Returns:
+      One mean per row.
+
+    Reference:
+      None; the mean of a subset, zero for the empty one.
 
     >>> print(masked_mean(jnp.array([1.0, 3.0, 9.0]), jnp.array([True, True, False])))
     2.0

@@ -207,6 +207,12 @@ def joint_anchors(
         (published figures); if False they are the core's own anchors 0, 1 and 2.
       symmetric: Use two anchors for hipR, as for every other limb joint.
 
+    Returns:
+      Indices of anchors, one row per joint.
+
+    Reference:
+      Yoo and Russakovsky 2023 (arXiv 2311.02815), evaluation.
+
     >>> joint_anchors(midpoint=False)[:2], joint_anchors(symmetric=True)[1]
     (((0,), (6,)), (6, 9))
     """

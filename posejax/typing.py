@@ -11,7 +11,7 @@ A system is a `Task`: a frozen record of pure functions. The loop in
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -21,6 +21,7 @@ import optax
 Tree = Any  # a nested dictionary (or other pytree) of arrays
 Batch = Mapping[str, Any]
 Config = Any  # an ml_collections.ConfigDict; the types of its fields are its values'
+Show = Callable[[Sequence[Any]], Iterator[Any]]  # iterates, and shows how far it is
 
 
 class LossOutput(NamedTuple):
@@ -107,7 +108,14 @@ class BaselinesFn(Protocol):
 
 
 def mean_of_each(values: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Returns the float64 mean over examples (and components) of each metric."""
+    """Returns the mean over examples (and components) of each metric.
+
+    Args:
+      values: Per metric one value, or one array, per example.
+
+    Returns:
+      Per metric one number, summed in float64.
+    """
     return {name: float(np.mean(v, dtype=np.float64)) for name, v in values.items()}
 
 
@@ -152,8 +160,9 @@ class TaskData:
         such a system hold only indices.
       steps_per_epoch: Number of training batches in one pass over the data.
       description: What the data is, for logs and result files.
-      statistics: Computes statistics of the labelled training data for the task's
-        baselines; empty where there are no labels.
+      statistics: `statistics(show)` computes statistics of the labelled training data
+        for the task's baselines, `show` shows how far it is; empty where there are no
+        labels.
     """
 
     train: Callable[[int], Iterator[Batch]]
@@ -161,4 +170,4 @@ class TaskData:
     steps_per_epoch: int
     description: str
     resident: Batch = dataclasses.field(default_factory=dict)
-    statistics: Callable[[], Mapping[str, np.ndarray]] = dict
+    statistics: Callable[[Show], Mapping[str, np.ndarray]] = lambda show: {}

@@ -4,10 +4,13 @@ import importlib.util
 import json
 import pathlib
 
+import jax
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
 from configs.bases import quick
+from posejax import training
 from posejax.procedures.run import Run, apply_sample
 from posejax.procedures.train import train
 
@@ -96,16 +99,50 @@ def test_no_two_runs_are_the_same():
         seen[text] = path.stem
 
 
+def train_one_step(run, monkeypatch):
+    """Trains as far as a run that is asked to stop at once: one step, saved."""
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Preemption, "requested", lambda self: True)
+        assert train(run) == {}
+
+
+def trained_steps(workdir):
+    rows = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    return [row["step"] for row in rows if "total" in row]
+
+
 @pytest.mark.parametrize("path", RUNS, ids=lambda p: p.stem)
-def test_a_config_trains_two_steps_and_resumes(path, data_dir, tmp_path):
-    config = quick.shrink(load(path))
-    train(make_run(config, tmp_path / "run", data_dir))
-    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
-    steps = [json.loads(line)["step"] for line in lines if "total" in line]
-    assert steps == [1, 2]
-    figures = train(make_run(config, tmp_path / "run", data_dir))
+def test_a_config_trains_a_step_resumes_and_evaluates(
+    path, data_dir, tmp_path, monkeypatch
+):
+    run = make_run(quick.shrink(load(path)), tmp_path / "run", data_dir)
+    train_one_step(run, monkeypatch)
+    assert trained_steps(tmp_path / "run") == [1]
+    figures = train(run)
+    assert trained_steps(tmp_path / "run") == [1, 2]
     assert figures["test"]["frames"] > 0
-    assert (tmp_path / "run/metrics.jsonl").read_text().splitlines() == lines
     result = json.loads((tmp_path / "run/evaluation/test.json").read_text())
     assert result["step"] == 2
     assert set(result["baselines"]) == {"resting template", "mean training pose"}
+
+
+@pytest.mark.slow
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    data_dir, tmp_path, monkeypatch
+):
+    path = ROOT / "configs/mse_natural_flipaugment_twostepwarp.py"
+    found = {}
+    for name in ("resumed", "uninterrupted"):
+        run = make_run(quick.shrink(load(path)), tmp_path / name, data_dir)
+        if name == "resumed":
+            train_one_step(run, monkeypatch)
+        figures = train(run)
+        directory = tmp_path / name / "checkpoints"
+        with training.Checkpoints(directory, read_only=True) as checkpoints:
+            variables = checkpoints.restore_variables()
+        metrics = (tmp_path / name / "metrics.jsonl").read_text()
+        found[name] = variables, metrics, figures["test"]
+    (one, *others), (other, *expected) = found.values()
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+    assert others == expected
+    assert trained_steps(tmp_path / "resumed") == [1, 2]

@@ -1,8 +1,6 @@
 """The command line: what a person types, and what comes back."""
 
 import json
-import os
-import pathlib
 import subprocess
 import sys
 import time
@@ -10,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-ROOT = pathlib.Path(__file__).parent.parent
+from tests.command_line import ROOT, posejax, refused
+
 SMALL = [
     "--config.sample.data.config=tiny",
     "--config.sample.batch_size=4",
@@ -23,26 +22,6 @@ SMALL = [
     "--config.sample.vgg.widths=(4,4,8)",
 ]
 CONFIG = ["--config", "configs/mse_natural.py"]
-
-
-def posejax(*arguments, cwd=ROOT, **environment):
-    env = dict(os.environ, JAX_PLATFORMS="cpu", PYTHONPATH=str(ROOT)) | environment
-    env["JAX_NUM_CPU_DEVICES"] = "1"
-    env["JAX_COMPILATION_CACHE_DIR"] = str(ROOT / ".cache" / "jax")
-    return subprocess.run(
-        [sys.executable, "-m", "posejax.main", *map(str, arguments)],
-        cwd=cwd, env=env, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-
-
-def refused(*arguments, **environment):
-    """Runs a call that must fail; returns its one line."""
-    result = posejax(*arguments, **environment)
-    assert result.returncode == 2, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr, result.stderr
-    lines = [line for line in result.stderr.splitlines() if line.startswith("posejax:")]
-    assert len(lines) == 1, result.stderr
-    return lines[0]
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +51,12 @@ def test_help_answers_in_under_a_second_and_names_the_modes():
     [
         ([*CONFIG, "--config.templat=natural"], "'templat'; did you mean 'template'"),
         ([*CONFIG, "--config.data.nam=x"], "'nam'; did you mean 'name'"),
+        ([*CONFIG, "--config.optimizer.lr=1"], "optimizer has no field 'lr'; it has"),
+        ([*CONFIG, "--config.optimizer.lr=1"], "'eps', 'learning_rate'."),
+        ([*CONFIG, "--config.seed.x=1"], "config.seed is 0, no section"),
+        ([*CONFIG, "--config.system=template"], "expected one of 'template_warp'"),
+        ([*CONFIG, "--config.data.name=human3m"], "expected one of 'human36m'"),
+        ([*CONFIG, "--config.data.config=crop_all"], "expected one of 'crops_all'"),
         ([*CONFIG, "--config.batch_size=many"], "invalid literal"),
         (["--config", "configs/mse_naturel.py"], "configs/mse_naturel.py"),
         (["--config", "configs/mse_natural.py:holiday"], "'own_videos'"),
@@ -103,10 +88,11 @@ def test_a_wrong_call_is_one_line_that_names_the_remedy(arguments, says):
     ],
 )
 def test_a_wrong_value_is_one_line_with_the_legal_ones(trained, override, says):
+    # One directory for all: a run that was refused leaves it to the corrected one.
     directory, _ = trained
     line = refused(
         *CONFIG, *SMALL, f"--config.{override}", "--data", "sample", "--data_dir",
-        directory / "data", "--workdir", directory / f"work_{override.split('=')[0]}",
+        directory / "data", "--workdir", directory / "wrong",
     )  # fmt: skip
     assert says in line
 

@@ -9,6 +9,10 @@ import numpy as np
 NUM_JOINTS = 32
 
 
+class MaskError(ValueError):
+    """A mask file that HDF5 can read but that does not hold the masks it should."""
+
+
 def read_boxes(path: pathlib.Path) -> np.ndarray:
     """Reads the person boxes of a video from its mask file.
 
@@ -33,16 +37,16 @@ def read_boxes(path: pathlib.Path) -> np.ndarray:
     try:
         with h5py.File(path, "r") as file:
             if "Masks" not in file:
-                raise ValueError(
+                raise MaskError(
                     f"mask file {path} has no variable Masks (found: "
                     f"{', '.join(file) or 'nothing'}); unpack Segments_mat_gt_bb of "
                     "its subject again."
                 )
             references = np.ravel(file["Masks"][()])
             if len(references) == 0:
-                raise ValueError(f"mask file {path} has no frames; unpack it again.")
+                raise MaskError(f"mask file {path} has no frames; unpack it again.")
             return np.stack([_box(file[r], path, i) for i, r in enumerate(references)])
-    except ValueError:
+    except MaskError:
         raise
     # A damaged file shows itself in many ways: what matters is which file it is.
     except Exception as error:
@@ -55,7 +59,7 @@ def read_boxes(path: pathlib.Path) -> np.ndarray:
 def _box(mask: h5py.Dataset, path: pathlib.Path, frame: int) -> np.ndarray:
     columns_first = np.asarray(mask) != 0
     if columns_first.ndim != 2 or not columns_first.any():
-        raise ValueError(
+        raise MaskError(
             f"mask {frame} of {path} is empty; unpack Segments_mat_gt_bb of its "
             "subject again, or take the video away to leave it out."
         )
@@ -64,7 +68,7 @@ def _box(mask: h5py.Dataset, path: pathlib.Path, frame: int) -> np.ndarray:
     x0 = np.flatnonzero(columns_first[:, y0])[0]
     x1 = np.flatnonzero(columns_first[:, y1])[-1]
     if x0 > x1:
-        raise ValueError(
+        raise MaskError(
             f"mask {frame} of {path} is no rectangle; the boxes are those of "
             "Segments_mat_gt_bb, not the silhouettes of Segments_mat_gt_bs."
         )

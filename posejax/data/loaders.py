@@ -109,6 +109,7 @@ def load_image(
       DataError: If the image cannot be decoded; names shard and record.
     """
     try:
-        return transforms.resize_image(transforms.decode_image(encoded), size=size)
+        image = transforms.decode_image(encoded)
     except ValueError as error:
         raise frames.damaged(index, str(error)) from None
+    return transforms.resize_image(image, size=size)

@@ -124,6 +124,7 @@ def train_batches(
       ValueError: If there are fewer pairs than `batch_size`, or the hosts cannot share
         a batch evenly.
       DataError: While iterating, if a record is damaged.
+      ChildProcessError: While iterating, if a worker process has died.
     """
     import grain
 
@@ -262,12 +263,15 @@ def template_pairs_data(
 
     Raises:
       FileNotFoundError: If the data set is not prepared.
-      ValueError: If a batch cannot be formed or shared; see `train_batches`.
+      ValueError: If the hosts cannot share an evaluation batch evenly. Whether there
+        are pairs for a training batch is asked when training starts; see
+        `train_batches`.
       DataError: If its files are damaged.
     """
     reading = reading or Reading()
     frames = source.open_source(data_dir, name, config=config, split="train")
-    num_pairs = len(training_pairs(frames, pairing=pairing, batch_size=batch_size))
+    counts = [folder.count for folder in frames.folders]
+    num_pairs = len(pairs.dataset_pairs(counts, pairing=pairing))
     present = source.splits(data_dir, name, config=config)
     evaluated = {
         split: source.open_source(data_dir, name, config=config, split=split)
@@ -275,8 +279,7 @@ def template_pairs_data(
         if split in present
     }
     frames_per_batch = evaluation_batch_size or batch_size
-    for size in (batch_size, frames_per_batch):
-        reading.rows(size)
+    reading.rows(frames_per_batch)
 
     def train(step: int) -> Iterator[Batch]:
         return train_batches(
@@ -359,7 +362,9 @@ def _iterate(batches: Any, reading: Reading) -> Iterator[Batch]:
             except StopIteration:
                 return
     except RuntimeError as error:
-        raise RuntimeError(
+        if not reading.num_workers:
+            raise
+        raise ChildProcessError(
             f"reading ahead failed ({' '.join(str(error).split())}); if the machine "
             f"ran out of memory, lower num_workers (now {reading.num_workers})."
         ) from error

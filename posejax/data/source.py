@@ -151,8 +151,8 @@ def open_source(
     if directory is None:
         raise FileNotFoundError(
             f"data set {name!r} (config {config!r}) is not prepared in {data_dir}; run "
-            f"`python -m datasets.prepare {name} --manual_dir DIR --data_dir "
-            f"{data_dir}`."
+            f"`python -m datasets.prepare {name} --config {config} --manual_dir DIR "
+            f"--data_dir {data_dir}`."
         )
     metadata = _read_json(directory / "metadata.json", directory)
     missing = [key for key in _METADATA if key not in metadata]

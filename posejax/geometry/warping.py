@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from posejax.geometry.affine import invert_affine
+from posejax.checks import require_equal_shapes, require_shape
+from posejax.geometry.affine import invert_affine, require_maps
 
 # The zero border that stands for the outside: source coordinates are clamped to
 # [-1, size], where one tap is pixel -1 and the last one is pixel size + 1.
@@ -37,6 +38,9 @@ def warp_images(
     Returns:
       Pictures of the same size.
 
+    Raises:
+      ValueError: If pictures and maps do not go together.
+
     Reference:
       Jaderberg et al. 2015 (arXiv 1506.02025), sec. 3.3; Yoo and Russakovsky 2023.
 
@@ -45,8 +49,9 @@ def warp_images(
     >>> print(warp_images(picture, right))
     [[0.5 1.5 2.5]]
     """
+    require_maps("maps", maps)
+    batch = _broadcast(images, maps)
     height, width = images.shape[-2:]
-    batch = np.broadcast_shapes(images.shape[:-2], maps.shape[:-2])
     maps = jnp.broadcast_to(maps, (*batch, 2, 3))
     first_pixels = _first_pixels(images.shape, batch)
 
@@ -79,13 +84,31 @@ def warp_images_twice(
     Returns:
       Pictures of the same size.
 
+    Raises:
+      ValueError: If pictures and maps do not go together.
+
+    Reference:
+      Jaderberg et al. 2015 (arXiv 1506.02025), sec. 3.3, for each of the two; Yoo and
+      Russakovsky 2023 (arXiv 2311.02815), "two-step warp".
+
     >>> picture = jnp.array([[1.0, 2.0, 3.0]])
     >>> right = jnp.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
     >>> print(warp_images_twice(picture, right, invert_affine(right)))
     [[1. 2. 0.]]
     """
+    require_maps("first", first)
+    require_equal_shapes(
+        "give one second map for each first one.",
+        first=first.shape,
+        second=second.shape,
+    )
+    batch = _broadcast(images, first)
+    require_equal_shapes(
+        "give a map for each picture; maps are not broadcast.",
+        maps=first.shape[:-2],
+        batch=batch,
+    )
     height, width = images.shape[-2:]
-    batch = first.shape[:-2]
     first_pixels = _first_pixels(images.shape, batch)
 
     @jax.checkpoint
@@ -107,6 +130,18 @@ def warp_images_twice(
         return _blend(taps, x - left, y - top)
 
     return sample(images, first, second).reshape(*batch, height, width)
+
+
+def _broadcast(images: Array, maps: Array) -> tuple[int, ...]:
+    """Shape of the leading axes of pictures under maps."""
+    require_shape("images", images, ("height", "width"), "give one channel.")
+    try:
+        return np.broadcast_shapes(images.shape[:-2], maps.shape[:-2])
+    except ValueError:
+        raise ValueError(
+            f"images {images.shape} and maps {maps.shape} do not go together; give one "
+            "map per picture, or leading axes that broadcast."
+        ) from None
 
 
 def _pixel_grid(height: int, width: int, dtype: jnp.dtype) -> Float[Array, "3 pixels"]:

@@ -71,8 +71,9 @@ def load_vgg_npz(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(
-            f"VGG weights {path} are not there; download {VGG_URL} and convert it once "
-            "with --mode import_weights."
+            f"VGG weights {path} are not there; download {VGG_URL} and convert it: "
+            f"python -m posejax.main --mode import_weights --input "
+            f"{VGG_URL.rpartition('/')[2]} (with the --data_dir of the run, if any)."
         )
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:

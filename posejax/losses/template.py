@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from posejax.geometry.template import require_anchors
 from posejax.templates import JOINTED
 
 _HOMOGENEOUS = 3
@@ -28,6 +29,9 @@ def anchor_loss(
     Returns:
       One value per example.
 
+    Raises:
+      ValueError: If there are not 32 anchors.
+
     Reference:
       Schmidtke et al. 2021 (arXiv 2105.04154), sec. 3; Yoo and Russakovsky 2023.
 
@@ -35,6 +39,7 @@ def anchor_loss(
     >>> print(f"{anchor_loss(apart, image_size=100):.2f}")
     0.03
     """
+    require_anchors(anchors)
     first, second = np.array(JOINTED).T
     offsets = (anchors[..., first, :] - anchors[..., second, :]) / image_size
     return jnp.sum(offsets**2, axis=(-2, -1)) / _HOMOGENEOUS
@@ -55,6 +60,9 @@ def boundary_loss(
     Returns:
       One value per example.
 
+    Raises:
+      ValueError: If there are not 32 anchors.
+
     Reference:
       Schmidtke et al. 2021 (arXiv 2105.04154), sec. 3; Yoo and Russakovsky 2023.
 
@@ -62,6 +70,7 @@ def boundary_loss(
     >>> print(f"{boundary_loss(outside, image_size=100):.2f}")
     0.50
     """
+    require_anchors(anchors)
     distance = jnp.abs(2 * anchors / image_size - 1)
     cost = jnp.where(distance > 1, distance, 0.0)
     return jnp.sum(cost, axis=(-2, -1)) / _HOMOGENEOUS

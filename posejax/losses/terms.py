@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from posejax.checks import require_equal_shapes
+
 
 def weighted_sum(
     terms: Mapping[str, Float[Array, "*batch"]], weights: Mapping[str, float]
@@ -21,7 +23,7 @@ def weighted_sum(
       The sum, of the shape of a term.
 
     Raises:
-      ValueError: If the keys differ or there are no terms.
+      ValueError: If the keys or the shapes differ, or there are no terms.
 
     Reference:
       Yoo and Russakovsky 2023 (arXiv 2311.02815), total losses of the four models.
@@ -35,6 +37,10 @@ def weighted_sum(
             f"weights has {sorted(weights)}, terms has {sorted(terms)}: "
             "give exactly one weight to each loss term."
         )
+    require_equal_shapes(
+        "give every loss term per example, or the mean of each.",
+        **{name: jnp.shape(term) for name, term in terms.items()},
+    )
     total = jnp.zeros_like(next(iter(terms.values())))
     for name in sorted(terms):
         if weights[name] != 0:

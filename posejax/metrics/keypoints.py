@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from posejax.checks import require_equal_shapes, require_shape
 from posejax.numerics import masked_mean, safe_norm
 from posejax.skeletons import TEMPLATE_15, Skeleton
 
@@ -36,6 +37,7 @@ def joint_distances(
     >>> print(joint_distances(jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0]])))
     [5.]
     """
+    _require_poses(predicted, target, joint_valid)
     offsets = predicted - target
     if joint_valid is not None:
         offsets = jnp.where(joint_valid[..., None], offsets, 0.0)
@@ -71,6 +73,12 @@ def pdj(
     >>> print(pdj(true + jnp.array([[3.0, 4.0], [6.0, 8.0]]), true, jnp.array(101.0)))
     [1. 0.]
     """
+    _require_poses(predicted, target, joint_valid)
+    require_equal_shapes(
+        "give one diagonal per pose.",
+        poses=predicted.shape[:-2],
+        diagonal=diagonal.shape,
+    )
     distances = joint_distances(predicted, target)
     is_detected = distances < threshold * diagonal[..., None]
     if joint_valid is not None:
@@ -126,6 +134,7 @@ def swap_sides(
     >>> print(swap_sides(joints)[TEMPLATE_15.index("hipR")])
     [8. 9.]
     """
+    _require_skeleton("joints", joints, skeleton)
     return joints[..., skeleton.mirror(), :]
 
 
@@ -162,6 +171,7 @@ def pdj_left_right_free(
     >>> print(pdj_left_right_free(swapped, true, jnp.array(9.0)).mean())
     1.0
     """
+    _require_skeleton("predicted", predicted, skeleton)
     swapped = swap_sides(predicted, skeleton=skeleton)
     options = {"joint_valid": joint_valid, "threshold": threshold}
     return _better_frames(
@@ -202,6 +212,7 @@ def normalized_l2_left_right_free(
     >>> print(normalized_l2_left_right_free(swapped, true, image_size=64).max())
     0.0
     """
+    _require_skeleton("predicted", predicted, skeleton)
     swapped = swap_sides(predicted, skeleton=skeleton)
     options = {"joint_valid": joint_valid, "image_size": image_size}
     return _better_frames(
@@ -278,6 +289,8 @@ def arms_down(
 
 def _arm_vectors(joints: Array, joint_valid: Array | None) -> tuple[Array, ...]:
     """Shoulder to wrist of R and L, and whether all four joints count."""
+    _require_skeleton("joints", joints, TEMPLATE_15)
+    _require_valid(joints, joint_valid)
     ends = [TEMPLATE_15.index(f"{j}{s}") for s in "RL" for j in ("shoulder", "wrist")]
     points = joints[..., np.array(ends), :]
     is_known = jnp.ones(joints.shape[:-2], bool)
@@ -285,6 +298,30 @@ def _arm_vectors(joints: Array, joint_valid: Array | None) -> tuple[Array, ...]:
         is_known = jnp.all(joint_valid[..., np.array(ends)], axis=-1)
     right = points[..., 1, :] - points[..., 0, :]
     return right, points[..., 3, :] - points[..., 2, :], is_known
+
+
+def _require_skeleton(argument: str, joints: Array, skeleton: Skeleton) -> None:
+    remedy = f"give the joints of {skeleton.name!r}; see `skeletons.remap`."
+    require_shape(argument, joints, (skeleton.num_joints, 2), remedy)
+
+
+def _require_valid(joints: Array, joint_valid: Array | None) -> None:
+    if joint_valid is not None:
+        require_equal_shapes(
+            "give one truth value per joint of each pose.",
+            joints=joints.shape[:-1],
+            joint_valid=joint_valid.shape,
+        )
+
+
+def _require_poses(predicted: Array, target: Array, joint_valid: Array | None) -> None:
+    require_shape("predicted", predicted, ("joints", 2), "give points (x, y).")
+    require_equal_shapes(
+        "give both poses in one joint set, as many of each; see `skeletons.remap`.",
+        predicted=predicted.shape,
+        target=target.shape,
+    )
+    _require_valid(predicted, joint_valid)
 
 
 def _better_frames(

@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from posejax.checks import require_shape
 from posejax.numerics import safe_divide, safe_norm, safe_sqrt
+from posejax.skeletons import TEMPLATE_15
 from posejax.templates import BONE_ENDS, CONSISTENCY_SEGMENTS
 
 # Proportions that never change at all, as of a resting template, would be infinitely
@@ -50,6 +52,12 @@ def segment_ratios(joints: Float[Array, "*batch 15 2"]) -> Float[Array, "*batch 
     >>> print(segment_ratios(body)[:3])
     [1.   0.25 0.25]
     """
+    require_shape(
+        "joints",
+        joints,
+        (TEMPLATE_15.num_joints, 2),
+        "give the joints of 'template_15'; see `skeletons.remap`.",
+    )
     start = np.array(CONSISTENCY_SEGMENTS)
     end = np.array(BONE_ENDS)[start]
     lengths = safe_norm(joints[..., start, :] - joints[..., end, :])
@@ -79,6 +87,12 @@ def proportion_consistency(
     >>> print(f"{proportion_consistency(ratios).consistency:.2f}")
     10.00
     """
+    require_shape(
+        "ratios",
+        ratios,
+        ("frames", len(CONSISTENCY_SEGMENTS)),
+        "give the ratios of all frames, from `segment_ratios`.",
+    )
     is_used = ratios[..., :1] > 0
     count = jnp.sum(is_used, axis=-2, dtype=ratios.dtype)
     mean = safe_divide(

@@ -7,6 +7,8 @@ called, so that the command line answers `--help` at once.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from posejax.checks import require_choice
+
 Verb = Callable[[Any], Mapping[str, Any]]
 
 
@@ -43,4 +45,22 @@ VERBS: Mapping[str, Mapping[str, Verb]] = {
     },
 }
 
+# Where neither a config nor a work directory is needed: the input says what it is.
+WITHOUT_CONFIG: Mapping[str, Verb] = {"import_weights": _import_template_warp}
+
 MODES = tuple(dict.fromkeys(mode for verbs in VERBS.values() for mode in verbs))
+
+
+def verb(mode: str, run) -> Verb:
+    """Returns what a mode does for the system of a run.
+
+    Raises:
+      ValueError: the system or its mode is unknown.
+      FileNotFoundError: there is no config to know the system from.
+    """
+    from posejax.procedures.run import system_of
+
+    if run.config is None and mode in WITHOUT_CONFIG:
+        return WITHOUT_CONFIG[mode]
+    verbs = VERBS[system_of(run)]
+    return verbs[require_choice("--mode", mode, verbs)]

@@ -1,23 +1,21 @@
 """The verb `evaluate`: figures of a checkpoint on every split, as table and files."""
 
-import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from absl import logging
 
 from posejax import render, training
+from posejax.procedures.drawing import write_run_pictures, write_split_pictures
 from posejax.procedures.run import Opened, Run, open_run
-from posejax.tasks import Overlays
-from posejax.typing import Batch, Task, TaskData, Tree
+from posejax.typing import Task, TaskData, Tree
 
-OVERLAYS = 8  # frames in the picture of predicted joints
-OVERLAY_SIDE = 192  # pixels to which their crops are enlarged
+Figures = Mapping[str, float]
 
 
 def evaluate(run: Run) -> Mapping[str, Any]:
@@ -33,14 +31,20 @@ def evaluate(run: Run) -> Mapping[str, Any]:
 def restore(run: Run, opened: Opened, task: Task) -> tuple[Tree, Tree, int]:
     """Returns `(params, model_state, step)` of the checkpoint that was asked for.
 
+    Nothing in the work directory is changed: a training may be running in it.
+
     Raises:
       FileNotFoundError: the work directory holds no checkpoint.
+      ValueError: the checkpoint belongs to another model; names what differs.
     """
+    like = None
+    if opened.system.variables is not None:
+        like = opened.system.variables(opened.config)
     with training.Checkpoints(
-        opened.workdir / "checkpoints", best=task.selection
+        opened.workdir / "checkpoints", best=task.selection, read_only=True
     ) as checkpoints:
         which = "latest" if run.checkpoint == "last" else "best"
-        return checkpoints.restore_variables(which)
+        return checkpoints.restore_variables(which, like=like)
 
 
 def evaluate_opened(
@@ -48,84 +52,102 @@ def evaluate_opened(
 ) -> Mapping[str, Any]:
     """Evaluates, writes `evaluation/<split>.json` and pictures, prints the table."""
     params, model_state, step = restore(run, opened, task)
-    mesh = training.data_mesh()
-    baselines = task.baselines(data.statistics()) if task.baselines else {}
+    own = opened.workdir.name
+    baselines = task.baselines(data.statistics(_show)) if task.baselines else {}
+    measure = training.make_evaluate_each(
+        task,
+        {own: task.predict, **baselines},
+        mesh=training.data_mesh(),
+        resident=data.resident,
+    )
+    output = _output(run, opened) if jax.process_index() == 0 else None
     found = {}
     for split, batches in data.splits.items():
-        values, figures = training.evaluate(
-            task, params, model_state, batches(), mesh=mesh, resident=data.resident
-        )
-        rows = {_row_name(opened): figures}
-        for name, predict in baselines.items():
-            _, rows[name] = training.evaluate(
-                _with_predict(task, predict),
-                params,
-                model_state,
-                batches(),
-                mesh=mesh,
-                resident=data.resident,
+        shown = training.progress(batches(), unit=f"{split} batch")
+        rows = measure(params, model_state, shown)
+        values, found[split] = rows[own]
+        if jax.process_index() != 0:
+            continue
+        figures = {name: dict(row[1]) for name, row in rows.items()}
+        for name in baselines:
+            for figure in opened.system.model_figures:
+                figures[name].pop(figure, None)
+        report = make_report(run, opened, split, step, task, figures, data.description)
+        print("\n" + report.text)
+        if output is not None:
+            _write(output / "evaluation", report, values)
+            write_split_pictures(
+                output / "pictures",
+                opened,
+                data,
+                split,
+                task=task,
+                params=params,
+                model_state=model_state,
             )
-        found[split] = figures
-        if jax.process_index() == 0:
-            _report(run, opened, split, step, task, rows, values, data)
-        if jax.process_index() == 0 and opened.system.overlays is not None:
-            batch = {**data.resident, **_spread(next(batches()))}
-            predictions = jax.jit(task.predict)(params, model_state, batch)
-            drawn = _overlay_grid(opened.system.overlays(predictions, batch))
-            render.write_png(opened.workdir / f"pictures/{split}_joints.png", drawn)
+    if output is not None:
+        write_run_pictures(output / "pictures", opened)
     return found
 
 
-def _spread(batch: Batch) -> Batch:
-    """Returns a few frames of a batch, evenly spread."""
-    valid = np.flatnonzero(batch["valid"])
-    chosen = valid[
-        np.linspace(0, len(valid) - 1, min(OVERLAYS, len(valid))).astype(int)
-    ]
-    return {name: np.asarray(value)[chosen] for name, value in batch.items()}
+def _show(items: Sequence[Any]) -> Iterator[Any]:
+    return training.progress(items, total=len(items), unit="training frame")
 
 
-def _overlay_grid(found: Overlays) -> np.ndarray:
-    """Draws the truth in the upper row and the prediction below."""
-    rows = []
-    for joints in (found.target, found.predicted):
-        for i, image in enumerate(found.images):
-            # Small crops are enlarged, or a dot would hide a limb.
-            factor = max(1, round(OVERLAY_SIDE / image.shape[0]))
-            large, placed = render.enlarge(image, joints[i], factor=factor)
-            shown = found.valid[i] if joints is found.target else None
-            rows.append(
-                render.draw_skeleton(large, placed, chains=found.chains, valid=shown)
-            )
-    return render.image_grid(np.stack(rows), columns=len(found.images))
+def _output(run: Run, opened: Opened) -> pathlib.Path | None:
+    """Returns where files go; None, with a warning, where nothing can be written."""
+    directory = pathlib.Path(run.output or opened.workdir).absolute()
+    existing = next(p for p in (directory, *directory.parents) if p.is_dir())
+    if os.access(existing, os.W_OK | os.X_OK):
+        return directory
+    logging.warning(
+        "%s cannot be written: the table below is all that is kept; give --output, a "
+        "directory for the evaluation",
+        directory,
+    )
+    return None
 
 
-def _row_name(opened: Opened) -> str:
-    return opened.workdir.name
+class Report(NamedTuple):
+    """One split's evaluation: `result` as JSON, `text` as a person reads it.
+
+    Attributes:
+      result: Contents of `<split>.json`.
+      text: Title, table of the model and its baselines, notes.
+      by_part: Table of the figures of single joints; '' if there are none.
+    """
+
+    result: Mapping[str, Any]
+    text: str
+    by_part: str
 
 
-def _with_predict(task: Task, predict: Any) -> Task:
-    return dataclasses.replace(task, predict=predict)
-
-
-def _report(
+def make_report(
     run: Run,
     opened: Opened,
     split: str,
     step: int,
     task: Task,
-    rows: Mapping[str, Mapping[str, float]],
-    values: Mapping[str, np.ndarray],
-    data: TaskData,
-) -> None:
-    directory = opened.workdir / "evaluation"
-    directory.mkdir(exist_ok=True)
+    rows: Mapping[str, Figures],
+    description: str,
+) -> Report:
+    """Puts the figures of a split together.
+
+    Args:
+      run: The call.
+      opened: The run.
+      split: Name of the split.
+      step: That of the checkpoint.
+      task: The system.
+      rows: Figures of the model, first, and of the baselines.
+      description: What the data is.
+    """
     model, *others = rows
     plain, parts = split_figures(rows[model])
     result = {
         "run": opened.workdir.name,
         "data": opened.data_used,
-        "data_set": data.description,
+        "data_set": description,
         "note": data_note(opened),
         "split": split,
         "step": step,
@@ -134,27 +156,38 @@ def _report(
         "per_joint": parts,
         "baselines": {name: split_figures(rows[name])[0] for name in others},
     }
-    write_json(directory / f"{split}.json", result)
-    np.savez(directory / f"{split}_frames.npz", **dict(values))  # pyright: ignore[reportArgumentType]  names are keys
     columns = opened.system.columns
     shown = {
         name: {label: figures.get(key) for key, label in columns.items()}
         for name, figures in rows.items()
     }
-    table = render.figure_table(shown)
-    title = (
-        f"{split} split, checkpoint {run.checkpoint} (step {step}), {data.description}"
-    )
+    title = f"{split} split, checkpoint {run.checkpoint} (step {step}), {description}"
     notes = [result["note"], unbeaten(rows, task.selection)]
-    lines = [title, table, *(f"({note})" for note in notes if note)]
-    print("\n" + "\n".join(lines))
-    render.write_text(directory / f"{split}.txt", "\n".join(lines) + "\n")
-    render.write_evaluation_plots(directory, result, values)
+    table = render.figure_table(shown)
+    by_part: dict[str, dict[str, float]] = {}
+    for measure, values in parts.items():
+        for part, value in values.items():
+            by_part.setdefault(part, {})[columns.get(measure, measure)] = value
+    return Report(
+        result,
+        "\n".join([title, table, *(f"({note})" for note in notes if note)]),
+        render.figure_table(by_part, corner="joint"),
+    )
 
 
-def unbeaten(
-    rows: Mapping[str, Mapping[str, float]], selection: tuple[str, str] | None
-) -> str:
+def _write(
+    directory: pathlib.Path, report: Report, values: Mapping[str, np.ndarray]
+) -> None:
+    split = report.result["split"]
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(directory / f"{split}.json", report.result)
+    np.savez(directory / f"{split}_frames.npz", **dict(values))  # pyright: ignore[reportArgumentType]  names are keys
+    texts = [text for text in (report.text, report.by_part) if text]
+    render.write_text(directory / f"{split}.txt", "\n\n".join(texts) + "\n")
+    render.write_evaluation_plots(directory, report.result, values)
+
+
+def unbeaten(rows: Mapping[str, Figures], selection: tuple[str, str] | None) -> str:
     """Says which baselines the model, the first row, is not better than, or ''."""
     if selection is None:
         return ""
@@ -184,7 +217,7 @@ def data_note(opened: Opened) -> str:
 
 
 def split_figures(
-    figures: Mapping[str, float],
+    figures: Figures,
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Returns the figures of the whole and, by measure, those of its parts."""
     whole: dict[str, float] = {}

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from absl import logging
 
 from posejax import importers, training
-from posejax.procedures.run import DATA_DIR, Run, claim, describe, without_sample
+from posejax.procedures.run import DATA_DIR, Run, claim, without_sample
 from posejax.tasks.template_warp import make_task, vgg_path
 from posejax.templates import SCHEMES
 
@@ -25,7 +25,7 @@ def import_template_warp(run: Run) -> Mapping[str, Any]:
     Raises:
       FileNotFoundError: there is no such file, or no work directory is named.
       ValueError: the file holds something else, or tensors are missing, unused or of
-        another shape (all are named).
+        another shape (all are named), or the work directory is in use.
     """
     if run.input is None or not os.path.isfile(run.input):
         raise FileNotFoundError(
@@ -56,19 +56,28 @@ def _import_checkpoint(
             "--workdir (a new directory for it)."
         )
     config = without_sample(run.config)
+    workdir = pathlib.Path(run.workdir).absolute()
+    with training.Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
+        latest = checkpoints.latest_step()
+    if latest is not None:
+        raise ValueError(
+            f"--workdir {str(workdir)!r} holds a checkpoint already (step {latest}); "
+            "import into a new directory."
+        )
     if config.regressor == "shape_template":
         regressor = importers.load_shape_template_checkpoint(path)
         params = {"regressor": regressor.params}
         stats = {"regressor": regressor.model_state}
     else:
-        params, stats = importers.import_template_warp(
-            content,
-            num_outputs=SCHEMES[config.scheme].num_outputs,
-            image_size=config.image_size,
-        )
-    workdir = pathlib.Path(run.workdir).absolute()
-    claim(workdir, config)
-    describe(run, workdir, config, run.data_dir or DATA_DIR, "prepared")
+        try:
+            params, stats = importers.import_template_warp(
+                content,
+                num_outputs=SCHEMES[config.scheme].num_outputs,
+                image_size=config.image_size,
+            )
+        except ValueError as error:
+            raise ValueError(f"--input {path}: {error}") from None
+    claim(run, workdir, config, run.data_dir or DATA_DIR, "prepared")
     imported = training.TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,

@@ -7,7 +7,7 @@ is taken to be a crop of a person already.
 
 import json
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -34,34 +34,80 @@ def predict_images(run: Run) -> Mapping[str, Any]:
 
     Raises:
       FileNotFoundError: there is no input, or no checkpoint.
-      ValueError: the input is unreadable, too small, or no person is found in it.
+      ValueError: the input is unreadable, too small, or no person is found in it; or
+        the folder to write to holds the predictions for another input.
     """
     if run.input is None:
         raise FileNotFoundError(
             "--input is not given; name a picture, a folder of pictures or a video."
         )
     source = video.open_video(run.input)
-    if min(source.size) < SMALLEST_SIDE:
-        raise ValueError(
-            f"--input {run.input!r} is {source.size[0]}x{source.size[1]} pixels; "
-            f"expected at least {SMALLEST_SIDE}x{SMALLEST_SIDE}."
-        )
+    files = _pictures(source)
+    _require_sizes(source, files)
     opened = open_run(run, needs_data=False)
+    output = output_folder(run, opened.workdir)
     system = opened.system
     task = system.make_task(opened.config, opened.data_dir)
     params, model_state, step = restore(run, opened, task)
     matrices, boxes = crop_matrices(run, source)
-    stem = pathlib.Path(run.input).resolve().stem
-    output = pathlib.Path(run.output or opened.workdir / "predictions" / stem)
     output.mkdir(parents=True, exist_ok=True)
     predict = jax.jit(lambda batch: task.predict(params, model_state, batch).joints)
     found = _Found(predict, opened.config.image_size, system)
     overlays = found.frames(source, matrices, boxes)
     progress = training.progress(overlays, total=source.num_frames, unit="frame")
-    written = _write_overlays(output, source, progress)
+    written = _write_overlays(output, source, files, progress)
     _write_joints(output, run, source, found, step, system.skeleton)
     logging.info("%d frames: joints and %s in %s", len(found.index), written, output)
     return {"frames": len(found.index), "output": str(output)}
+
+
+def _pictures(source: video.Video) -> list[pathlib.Path]:
+    """Returns the files of the frames; none for a video."""
+    if source.kind == "folder":
+        return video.image_files(source.path)
+    return [source.path] if source.kind == "image" else []
+
+
+def _require_sizes(source: video.Video, files: Sequence[pathlib.Path]) -> None:
+    """Refuses frames that are too small to show anybody, before anything is written."""
+    for file in files or [source.path]:
+        width, height = source.size
+        if source.kind == "folder":  # whose pictures may differ
+            height, width, _ = video.read_image(file).shape
+        if min(width, height) < SMALLEST_SIDE:
+            raise ValueError(
+                f"--input {str(file)!r} is {width}x{height} pixels; expected at least "
+                f"{SMALLEST_SIDE}x{SMALLEST_SIDE}."
+            )
+
+
+def output_folder(run: Run, workdir: pathlib.Path) -> pathlib.Path:
+    """Returns where predictions go: `--output`, else a folder named like the input.
+
+    Raises:
+      ValueError: that folder holds the predictions for an input from another place.
+    """
+    if run.output is not None:
+        return pathlib.Path(run.output)
+    source = pathlib.Path(str(run.input)).resolve()
+    folder = workdir / "predictions" / source.name
+    try:
+        before = json.loads((folder / "joints.json").read_text()).get("path")
+    except (OSError, ValueError):
+        return folder  # nothing there, or nothing that could be lost
+    if before not in (None, str(source)):
+        raise ValueError(
+            f"{str(folder)!r} holds the predictions for {before!r}; name another "
+            "folder with --output."
+        )
+    return folder
+
+
+def overlay_names(files: Sequence[pathlib.Path]) -> list[str]:
+    """Returns a name per picture; whole file names where their stems are not unique."""
+    stems = [file.stem for file in files]
+    names = stems if len(set(stems)) == len(files) else [file.name for file in files]
+    return [f"{name}_overlay.png" for name in names]
 
 
 def crop_matrices(run: Run, source: video.Video) -> tuple[Any, people.Boxes | None]:
@@ -169,15 +215,17 @@ class _Found:
 
 
 def _write_overlays(
-    output: pathlib.Path, source: video.Video, overlays: Iterator[np.ndarray]
+    output: pathlib.Path,
+    source: video.Video,
+    files: Sequence[pathlib.Path],
+    overlays: Iterator[np.ndarray],
 ) -> str:
     if source.kind == "video":
         name = "overlay.gif" if source.path.suffix.lower() == ".gif" else "overlay.mp4"
         render.write_video(output / name, overlays, source.fps or 25.0)
         return name
-    files = [source.path] if source.kind == "image" else video.image_files(source.path)
-    for file, overlay in zip(files, overlays, strict=True):
-        render.write_png(output / f"{file.stem}_overlay.png", overlay)
+    for name, overlay in zip(overlay_names(files), overlays, strict=True):
+        render.write_png(output / name, overlay)
     return "overlays as PNG"
 
 
@@ -193,6 +241,7 @@ def _write_joints(
     names = SKELETONS[skeleton].joints
     about = {
         "input": pathlib.Path(source.path).name,
+        "path": str(pathlib.Path(source.path).resolve()),
         "fps": source.fps,
         "skeleton": skeleton,
         "joint_names": list(names),
@@ -210,7 +259,8 @@ def _write_joints(
         "crop_matrix": np.array(found.matrices, np.float64).reshape(-1, 2, 3),
         "box": np.array(found.boxes, np.float64).reshape(-1, 2, 2),
     }
-    np.savez(output / "joints.npz", about=json.dumps(about), **arrays)
+    with render.replaced_whole(output / "joints.npz") as draft:
+        np.savez(draft, about=json.dumps(about), **arrays)
     frames = [
         {
             "frame": int(arrays["frame"][i]),

@@ -4,13 +4,14 @@ The work directory holds `config.json` (the config as it ran) and `run.json` (ho
 started: data, overrides, versions). Both are enough for `evaluate` and `predict`.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import importlib.metadata
 import json
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -25,8 +26,8 @@ DATA_CHOICES = ("auto", "prepared", "sample")
 SAMPLE_WARNING = (
     "the prepared data set {name!r} is not in {data_dir}: running on the embedded "
     "sample of drawn people instead. Figures of this run say nothing about real "
-    "data. Prepare it with: python -m datasets.prepare {name} --manual_dir DIR "
-    "--data_dir {data_dir}"
+    "data. Prepare it with: python -m datasets.prepare {name} --config {config} "
+    "--manual_dir DIR --data_dir {data_dir}"
 )
 
 
@@ -101,11 +102,15 @@ def join_processes(
 
 
 def system_of(run: Run) -> str:
-    """Returns the name of the run's system, from its config or its work directory."""
+    """Returns the name of the run's system, from its config or its work directory.
+
+    Raises:
+      ValueError: there is no such system.
+    """
     config = run.config
     if config is None:
         config = read_config(_existing_config(run))
-    return config.system
+    return require_choice("config.system", config.get("system"), TASKS)
 
 
 def _existing_config(run: Run) -> pathlib.Path:
@@ -154,13 +159,17 @@ def _choose_data(
     from posejax.data.source import is_prepared
 
     require_choice("--data", run.data, DATA_CHOICES)
-    name = config.data.name
-    prepared = is_prepared(data_dir, name, config=config.data.config)
+    name, builder = config.data.name, config.data.config
+    data_sets = TASKS[config.system]().data_sets
+    if data_sets:
+        require_choice("config.data.name", name, data_sets)
+        require_choice("config.data.config", builder, data_sets[name])
+    prepared = is_prepared(data_dir, name, config=builder)
     if run.data == "prepared" or (run.data == "auto" and prepared):
         if not prepared:
             raise FileNotFoundError(
                 f"--data prepared: data set {name!r} is not in {data_dir!r}; run "
-                f"`python -m datasets.prepare {name} --config {config.data.config} "
+                f"`python -m datasets.prepare {name} --config {builder} "
                 f"--manual_dir DIR --data_dir {data_dir}`, or use --data sample."
             )
         return without_sample(config), "prepared", None
@@ -174,7 +183,7 @@ def _choose_data(
                 "processes never falls back to the sample; prepare it, or ask for "
                 "--data sample."
             )
-        warning = SAMPLE_WARNING.format(name=name, data_dir=data_dir)
+        warning = SAMPLE_WARNING.format(name=name, config=builder, data_dir=data_dir)
     return apply_sample(config, run.overrides), "sample", warning
 
 
@@ -192,30 +201,13 @@ def open_run(run: Run, *, needs_data: bool = True) -> Opened:
     if run.config is None:
         return reopen(run, needs_data=needs_data)
     data_dir = run.data_dir or DATA_DIR
+    system = TASKS[system_of(run)]()
     config, data_used, warning = _choose_data(run, run.config, data_dir)
     workdir = pathlib.Path(run.workdir or f"runs/{run.name}-{data_used}").absolute()
     if needs_data:
         ensure_data(run, config, data_dir, data_used)
-    claim(workdir, config)
-    describe(run, workdir, config, data_dir, data_used)
-    return Opened(config, workdir, TASKS[config.system](), data_dir, data_used, warning)
-
-
-def describe(
-    run: Run, workdir: pathlib.Path, config: Config, data_dir: str, data_used: str
-) -> None:
-    """Writes `run.json`: how the run was started and with which packages."""
-    _write_json(
-        workdir / "run.json",
-        {
-            "name": run.name,
-            "data": data_used,
-            "data_set": config.data.name,
-            "data_dir": os.path.abspath(data_dir),
-            "overrides": run.overrides,
-            "versions": versions(),
-        },
-    )
+    claim(run, workdir, config, data_dir, data_used)
+    return Opened(config, workdir, system, data_dir, data_used, warning)
 
 
 def reopen(run: Run, *, needs_data: bool = True) -> Opened:
@@ -223,54 +215,98 @@ def reopen(run: Run, *, needs_data: bool = True) -> Opened:
     path = _existing_config(run)
     workdir = path.parent
     config = read_config(path)
-    started = json.loads((workdir / "run.json").read_text())
+    started = _read_json(workdir / "run.json", ("data", "data_dir"))
     data_dir = run.data_dir or started["data_dir"]
     if needs_data:
         ensure_data(run, config, data_dir, started["data"])
-    return Opened(
-        config, workdir, TASKS[config.system](), data_dir, started["data"], None
-    )
+        _tell_version(started.get("data_version"), _data_version(config, data_dir))
+    system = TASKS[system_of(run)]()
+    return Opened(config, workdir, system, data_dir, started["data"], None)
 
 
 def read_config(path: pathlib.Path) -> Config:
-    """Reads a `config.json`; lists become the tuples that they were."""
+    """Reads a `config.json`; lists become the tuples that they were.
+
+    Raises:
+      ValueError: the file is damaged, or no config of a run.
+    """
 
     def tuples(value):
         if isinstance(value, dict):
             return {name: tuples(item) for name, item in value.items()}
         return tuple(value) if isinstance(value, list) else value
 
-    return ConfigDict(tuples(json.loads(path.read_text()))).lock()
+    return ConfigDict(tuples(_read_json(path, ("system", "data")))).lock()
 
 
 def ensure_data(run: Run, config: Config, data_dir: str, data_used: str) -> None:
-    """Builds the embedded sample if this run uses it and it is not there yet."""
-    from posejax.data.source import is_prepared
+    """Builds the embedded sample if this run uses it and it is not there yet.
+
+    The builder is asked each time: it alone knows which version is drawn now.
+
+    Raises:
+      FileNotFoundError: it is not there, nor is the builder.
+    """
+    if data_used != "sample":
+        return
+    name, builder = config.data.name, config.data.config
+    before = _data_version(config, data_dir)
+    if before is None:
+        logging.info("drawing the embedded sample %s/%s (once)", name, builder)
+    try:
+        run.prepare_sample(name, builder, data_dir)
+    except ModuleNotFoundError as error:
+        if error.name not in ("datasets", "datasets.prepare"):
+            raise
+        if before is None:
+            raise FileNotFoundError(
+                "the embedded sample is drawn by the folder `datasets` of the "
+                "repository, which is not here; run from the root of a clone of it."
+            ) from None
+    now = _data_version(config, data_dir)
+    if before not in (None, now):
+        logging.info("drew version %s of the sample; version %s is old", now, before)
+
+
+def _data_version(config: Config, data_dir: str) -> str | None:
+    """Returns the version of the prepared data that a run reads, if there is one."""
+    from posejax.data.source import prepared_directory
 
     name, builder = config.data.name, config.data.config
-    if data_used == "sample" and not is_prepared(data_dir, name, config=builder):
-        logging.info("drawing the embedded sample %s/%s (once)", name, builder)
-        run.prepare_sample(name, builder, data_dir)
+    found = prepared_directory(data_dir, name, config=builder)
+    return found and found.name
 
 
-def claim(workdir: pathlib.Path, config: Config) -> None:
-    """Writes `config.json` into a new work directory, or compares it with an old one.
+def _tell_version(began: str | None, found: str | None) -> None:
+    """Warns that the data are not those that the run began with."""
+    if began is not None and found != began:
+        logging.warning(
+            "this run began with version %s of its data and now reads version %s: "
+            "figures before and after do not compare", began, found,
+        )  # fmt: skip
+
+
+def claim(
+    run: Run, workdir: pathlib.Path, config: Config, data_dir: str, data_used: str
+) -> None:
+    """Writes `run.json` and `config.json`, or compares the latter with an old one.
+
+    A directory in which nothing was computed yet is taken over by another config.
 
     Raises:
       ValueError: the directory holds another config; the message is the difference.
       PermissionError: the directory cannot be written.
     """
-    text = json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
     path = workdir / "config.json"
-    if path.is_file():
-        difference = config_difference(path.read_text(), text)
+    used = path.is_file() and _is_used(workdir)
+    if used:
+        difference = config_difference(read_config(path).to_dict(), config.to_dict())
         if difference:
             raise ValueError(
                 f"--workdir {str(workdir)!r} holds a run of another config; use "
                 f"another directory or the same config. Difference (-there, +here): "
                 f"{'; '.join(difference)}"
             )
-        return
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -278,13 +314,36 @@ def claim(workdir: pathlib.Path, config: Config) -> None:
             f"--workdir {str(workdir)!r} cannot be created ({error.strerror}); choose "
             "a directory you may write."
         ) from None
-    _write_json(path, json.loads(text))
+    version = _data_version(config, data_dir)
+    began = version
+    with contextlib.suppress(ValueError):  # missing or damaged: it is written anew
+        before = _read_json(workdir / "run.json", ()) if used else {}
+        began = before.get("data_version") or version
+    _tell_version(began, version)
+    started = {
+        "name": run.name,
+        "data": data_used,
+        "data_set": config.data.name,
+        "data_version": began,
+        "data_dir": os.path.abspath(data_dir),
+        "overrides": run.overrides,
+        "versions": versions(),
+    }
+    _write_json(workdir / "run.json", started)
+    if not used:  # last: a directory with a config has all that is needed to open it
+        _write_json(path, config.to_dict())
 
 
-def config_difference(old: str, new: str) -> list[str]:
-    """Returns the fields that differ between two JSON configs, as '-a.b: 1', '+...'."""
+def _is_used(workdir: pathlib.Path) -> bool:
+    """Says whether there are steps or a checkpoint in the directory."""
+    saved = (workdir / "checkpoints").glob("[0-9]*")
+    return (workdir / "metrics.jsonl").is_file() or any(saved)
 
-    def flat(text):
+
+def config_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Returns the fields that differ between two configs, as '-a.b: 1', '+...'."""
+
+    def flat(config):
         def walk(value, path):
             if isinstance(value, dict):
                 for name, item in value.items():
@@ -292,7 +351,7 @@ def config_difference(old: str, new: str) -> list[str]:
             else:
                 yield f"{path}: {json.dumps(value)}"
 
-        return sorted(walk(json.loads(text), ""))
+        return sorted(walk(config, ""))
 
     lines = difflib.unified_diff(flat(old), flat(new), lineterm="", n=0)
     return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
@@ -308,6 +367,24 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed as a package"
     return found
+
+
+def _read_json(path: pathlib.Path, fields: Sequence[str]) -> dict[str, Any]:
+    """Reads a file of a work directory that must have some fields."""
+    try:
+        value = json.loads(path.read_text())
+        missing = [name for name in fields if name not in value]
+        reason = f"it lacks {', '.join(missing)}" if missing else ""
+    except OSError as error:
+        value, reason = {}, str(error.strerror)
+    except (ValueError, TypeError) as error:
+        value, reason = {}, f"it is damaged: {error}"
+    if reason:
+        raise ValueError(
+            f"{str(path)!r} cannot be used ({reason}); train again with the run's "
+            "--config, or restore the file from a copy."
+        )
+    return value
 
 
 def _write_json(path: pathlib.Path, value: Any) -> None:

@@ -175,6 +175,7 @@ def _hooks(
             every=config.log.checkpoint_every or epoch,
             preemption=preemption,
             evaluation=evaluation,
+            log=log,
         )
     )
     return tuple(hooks)

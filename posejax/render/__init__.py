@@ -1,7 +1,6 @@
 """Pictures, plots, videos and tables; numpy in, files or uint8 pictures out."""
 
 from posejax.render.body import template_figure as template_figure
-from posejax.render.body import template_parts as template_parts
 from posejax.render.evaluation import Evaluation as Evaluation
 from posejax.render.evaluation import evaluation_figures as evaluation_figures
 from posejax.render.evaluation import write_evaluation_plots as write_evaluation_plots
@@ -9,7 +8,6 @@ from posejax.render.files import replaced_whole as replaced_whole
 from posejax.render.files import write_png as write_png
 from posejax.render.files import write_text as write_text
 from posejax.render.grids import as_uint8 as as_uint8
-from posejax.render.grids import caption as caption
 from posejax.render.grids import frame_row as frame_row
 from posejax.render.grids import heatmap_overlay as heatmap_overlay
 from posejax.render.grids import image_grid as image_grid
@@ -28,5 +26,4 @@ from posejax.render.plots import joint_figure as joint_figure
 from posejax.render.plots import read_metrics as read_metrics
 from posejax.render.plots import write_figure as write_figure
 from posejax.render.tables import figure_table as figure_table
-from posejax.render.tables import per_joint_table as per_joint_table
 from posejax.render.video import write_video as write_video

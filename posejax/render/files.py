@@ -42,7 +42,12 @@ def replaced_whole(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a UTF-8 text file whole or not at all."""
+    """Writes a UTF-8 text file whole or not at all.
+
+    Args:
+      path: File to write.
+      text: Its content.
+    """
     with replaced_whole(path) as draft:
         draft.write_text(text, encoding="utf-8")
 

@@ -177,6 +177,12 @@ def stack_rows(
 ) -> UInt8[np.ndarray, "rows columns 3"]:
     """Puts rows of different widths under each other, white on the right.
 
+    Args:
+      rows: RGB pictures, from top to bottom.
+
+    Returns:
+      One picture.
+
     Raises:
       ValueError: If there is no row.
     """

@@ -93,7 +93,14 @@ def draw_skeleton(
 
 
 def distinct_colors(count: int) -> tuple[RGB, ...]:
-    """Returns `count` RGB colours from dark blue to red that are easy to tell apart."""
+    """Returns RGB colours from dark blue to red that are easy to tell apart.
+
+    Args:
+      count: How many.
+
+    Returns:
+      That many colours.
+    """
     levels = np.linspace(20, 235, max(count, 1)).round().astype(np.uint8)[:, None]
     table = cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)[:count, 0]
     return tuple((int(r), int(g), int(b)) for b, g, r in table)

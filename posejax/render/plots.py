@@ -253,6 +253,11 @@ def write_figure(
 ) -> None:
     """Writes a figure as `.png`, `.pdf` or `.svg`, whole or not at all.
 
+    Args:
+      path: File to write.
+      figure: The figure.
+      dots_per_inch: Resolution of a `.png`.
+
     Raises:
       ValueError: If the suffix is another.
     """

@@ -1,8 +1,6 @@
 """Tables of figures as aligned plain text and as Markdown."""
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Mapping
 
 from posejax.checks import require_choice
 
@@ -56,45 +54,6 @@ def figure_table(
     if layout == "markdown":
         lines = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     return _aligned(lines, layout)
-
-
-def per_joint_table(
-    values: Mapping[str, Sequence[float] | np.ndarray],
-    *,
-    joints: Sequence[str],
-    order: Sequence[int] | None = None,
-    units: Mapping[str, str] | None = None,
-    digits: int = 2,
-    layout: str = "text",
-) -> str:
-    """One line per joint, one column per measure or model.
-
-    Args:
-      values: For each column one value per joint, in the order of `joints`.
-      joints: Names of the joints.
-      order: Joint indices in the order of the lines; None keeps that of `joints`.
-      units: As in `figure_table`.
-      digits: As in `figure_table`.
-      layout: As in `figure_table`.
-
-    Returns:
-      The table.
-
-    Raises:
-      ValueError: If a column does not have one value per joint.
-    """
-    for name, column in values.items():
-        if len(column) != len(joints):
-            raise ValueError(
-                f"values[{name!r}] has {len(column)} entries; it needs {len(joints)}, "
-                "one per joint."
-            )
-    lines = range(len(joints)) if order is None else order
-    rows = {
-        joints[index]: {name: float(column[index]) for name, column in values.items()}
-        for index in lines
-    }
-    return figure_table(rows, units=units, corner="joint", digits=digits, layout=layout)
 
 
 def _shown(value: float | int | str | None, digits: int) -> str:

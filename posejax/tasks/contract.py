@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posejax.typing import Config, Task, TaskData
+from posejax.templates import Template
+from posejax.typing import Batch, Config, Task, TaskData, Tree
 
 
 class Overlays(NamedTuple):
@@ -27,6 +28,25 @@ class Overlays(NamedTuple):
     chains: Sequence[Sequence[int]]
 
 
+class Panel(NamedTuple):
+    """One picture of a captioned row, and what is drawn over it.
+
+    Attributes:
+      caption: What it shows.
+      image: `(height, width, 3)` RGB, uint8 or float in 0..1; None shows `heat` alone.
+      heat: `(height, width)` in 0..1, laid over `image` as a heat map.
+      joints: `(joints, 2)` pixels of the panel, drawn with the system's chains.
+    """
+
+    caption: str
+    image: np.ndarray | None
+    heat: np.ndarray | None = None
+    joints: np.ndarray | None = None
+
+
+Rows = Sequence[Sequence[Panel]]
+
+
 @dataclasses.dataclass(frozen=True)
 class System:
     """One row of the table of systems.
@@ -39,6 +59,17 @@ class System:
       chains: Joint indices that are drawn as lines.
       overlays: `(predictions, batch) -> Overlays`; None draws nothing.
       note: `(config)` -> what a reader of the figures must know, or ''.
+      variables: `(config) -> (params, model_state)`: shapes of what a checkpoint must
+        hold to be used, as `Checkpoints.restore_variables` compares them; None takes
+        what is there.
+      rows: `(task, params, model_state, batch) -> Rows`: what the model makes of each
+        of a few frames; None draws nothing.
+      template: `(config)` -> the body template of the run, to be drawn; None if the
+        system has none.
+      data_sets: Data sets that the system can read, each with its builder
+        configurations; empty: whatever is prepared.
+      model_figures: Figures that mean nothing for a baseline (a constant prediction is
+        perfectly consistent); its rows leave them out.
     """
 
     make_task: Callable[..., Task]
@@ -48,3 +79,8 @@ class System:
     chains: Sequence[Sequence[int]]
     overlays: Callable[[Any, Any], Overlays] | None = None
     note: Callable[[Config], str] = lambda config: ""
+    variables: Callable[[Config], tuple[Tree, Tree]] | None = None
+    rows: Callable[[Task, Tree, Tree, Batch], Rows] | None = None
+    template: Callable[[Config], Template] | None = None
+    data_sets: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    model_figures: Sequence[str] = ()

@@ -96,6 +96,16 @@ def make_loss(functions: Functions) -> LossFn:
 
     Both networks see batch statistics. The gradient of the picture terms reaches the
     regressor through the moved blobs alone.
+
+    Args:
+      functions: The configuration's functions.
+
+    Returns:
+      The loss as `typing.LossFn` describes it: the weighted mean of `loss_terms`, the
+      moved batch statistics, and the mean of each term.
+
+    Reference:
+      Yoo and Russakovsky 2023 (arXiv 2311.02815), section 3.
     """
 
     def loss(
@@ -134,8 +144,11 @@ def make_task(config: Config, data_dir: str | None = None) -> Task:
       config: See `configs/bases/template_warp.py`.
       data_dir: Folder that holds the imported VGG file; needed by `init` alone.
 
+    Returns:
+      The task; its predictions are `TemplatePose`.
+
     Raises:
-      ValueError: for a field with an unknown value.
+      ValueError: for a field with an unknown value or a size that cannot be.
     """
     functions = make_functions(config)
 
@@ -171,6 +184,12 @@ def make_task(config: Config, data_dir: str | None = None) -> Task:
 
 def make_optimizer(config: Config) -> optax.GradientTransformation:
     """Returns Adam as published, with the decay and clipping that `config` asks for.
+
+    Args:
+      config: See `configs/bases/template_warp.py`.
+
+    Returns:
+      The optax transformation.
 
     Raises:
       ValueError: for an unknown decay, or one without a number of steps.
@@ -224,6 +243,13 @@ def _init(
 def vgg_params(config: Config, data_dir: str | None) -> Tree:
     """Returns the frozen features: torchvision's, imported, or fixed-seed random ones.
 
+    Args:
+      config: See `configs/bases/template_warp.py`.
+      data_dir: Folder that holds `weights/vgg19.npz`; not needed by random ones.
+
+    Returns:
+      Parameters for `models.vgg_features`.
+
     Raises:
       FileNotFoundError: the imported file is missing (with how to get it).
       ValueError: for another `config.vgg.weights`.
@@ -240,6 +266,12 @@ def vgg_params(config: Config, data_dir: str | None) -> Tree:
 def vgg_path(data_dir: str | None) -> str:
     """Returns where the imported VGG-19 features lie.
 
+    Args:
+      data_dir: Folder of the prepared data sets.
+
+    Returns:
+      The path; the file need not exist.
+
     Raises:
       ValueError: no data folder is known.
     """
@@ -254,10 +286,17 @@ def vgg_path(data_dir: str | None) -> str:
 def pictures(
     functions: Functions, params: Tree, model_state: Tree, batch: Batch
 ) -> dict[str, jax.Array]:
-    """Returns what the log shows of a batch, float RGB in 0..1.
+    """Returns what the log shows of a batch.
 
-    Frame 1, frame 2, the repainted frame 1, the sum of the moved blobs, and the same
-    after the first step of a warp in two steps.
+    Args:
+      functions: The configuration's functions.
+      params: Parameters of both networks.
+      model_state: Batch statistics.
+      batch: `frame_1` and `frame_2`, uint8 RGB.
+
+    Returns:
+      Float RGB in 0..1, `(batch, side, side, 3)` each: both frames, the repainted frame
+      1, the sum of the moved blobs, and the same after the first of two warp steps.
     """
     stats = model_state["batch_stats"]
     frame_1, frame_2 = (functions.normalize(batch[f"frame_{i}"]) for i in (1, 2))

@@ -1,6 +1,6 @@
 """The data of template_warp: pairs of crops of one person before one background."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -10,7 +10,7 @@ from posejax.checks import require_at_least
 from posejax.data import pipeline, source, transforms
 from posejax.tasks.contract import Overlays
 from posejax.templates import SKELETON_CHAINS
-from posejax.typing import Batch, Config, TaskData
+from posejax.typing import Batch, Config, Show, TaskData
 
 COLUMNS = {
     "pdj": "PDJ@0.05 [%]",
@@ -22,6 +22,13 @@ COLUMNS = {
     "consistency": "consistency",
 }
 
+# Prepared sets of single crops: name to builder configurations.
+DATA_SETS = {
+    "human36m": ("crops", "crops_all"),
+    "own_videos": ("crops",),
+    "people_sample": ("crops", "tiny"),
+}
+
 
 def make_data(config: Config, data_dir: str) -> TaskData:
     """Opens the prepared data set that `config` names, for this process.
@@ -30,17 +37,16 @@ def make_data(config: Config, data_dir: str) -> TaskData:
       config: See `configs/bases/template_warp.py`.
       data_dir: Folder of the prepared data sets.
 
+    Returns:
+      The data; whether a training batch can be formed is asked when training starts.
+
     Raises:
       FileNotFoundError: the data set is not prepared.
-      ValueError: a batch of fewer than two pairs, or one that the processes and devices
+      ValueError: a size that cannot be, or an evaluation batch that the processes
         cannot share.
     """
-    require_at_least("config.batch_size", config.batch_size, 2)
-    if config.batch_size % jax.device_count():
-        raise ValueError(
-            f"config.batch_size is {config.batch_size}; expected a multiple of the "
-            f"{jax.device_count()} devices."
-        )
+    require_at_least("config.image_size", config.image_size, 1)
+    require_at_least("config.evaluation.batch_size", config.evaluation.batch_size, 1)
     opened = pipeline.template_pairs_data(
         data_dir,
         config.data.name,
@@ -56,22 +62,44 @@ def make_data(config: Config, data_dir: str) -> TaskData:
             process_count=jax.process_count(),
         ),
     )
+
+    def train(step: int) -> Iterator[Batch]:
+        _require_training(config, jax.device_count())
+        return opened.train(step)
+
     return TaskData(
-        train=opened.train,
+        train=train,
         splits=opened.splits,
         steps_per_epoch=opened.steps_per_epoch,
         description=opened.description,
-        statistics=lambda: mean_pose(config, data_dir),
+        statistics=lambda show=iter: mean_pose(config, data_dir, show=show),
     )
 
 
-def mean_pose(config: Config, data_dir: str) -> Mapping[str, np.ndarray]:
+def _require_training(config: Config, num_devices: int) -> None:
+    """Refuses a length of zero, and a batch that is small or cannot be shared."""
+    if not (config.num_steps or config.num_epochs):
+        raise ValueError(
+            "config.num_steps and config.num_epochs are both 0; give one of them."
+        )
+    require_at_least("config.batch_size", config.batch_size, 2)
+    if config.batch_size % num_devices:
+        split = " that config.loop.cpu_devices makes of the CPU"
+        raise ValueError(
+            f"config.batch_size is {config.batch_size}; expected a multiple of the "
+            f"{num_devices} devices{split if config.loop.cpu_devices else ''}."
+        )
+
+
+def mean_pose(
+    config: Config, data_dir: str, *, show: Show = iter
+) -> Mapping[str, np.ndarray]:
     """Returns the mean training pose, in units of the crop's side, if labelled."""
     frames = source.open_source(
         data_dir, config.data.name, config=config.data.config, split="train"
     )
     total, count = np.zeros((15, 2)), np.zeros((15, 1))
-    for i in range(len(frames)):
+    for i in show(range(len(frames))):
         record = frames[i]
         joints, valid = transforms.template_joints(
             record["pose_2d"], record["pose_valid"], record["crop_matrix"]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from posejax import geometry, models
-from posejax.checks import unknown
+from posejax.checks import require_at_least, unknown
 from posejax.templates import PARTS, SCHEMES, TEMPLATES, Template
 from posejax.typing import Config, Tree
 
@@ -20,6 +20,8 @@ from posejax.typing import Config, Tree
 # code applies them, in this order, to B G R channels.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+
+SIDE_MULTIPLE = 64  # of the crop: what the published seven stages divide it by
 
 
 class Moved(NamedTuple):
@@ -66,6 +68,12 @@ class Functions:
 def make_normalize(channel_order: str) -> tuple[Callable, Callable]:
     """Returns `(normalize, denormalize)` for 'bgr' (as published) or 'rgb'.
 
+    Args:
+      channel_order: Order of the channels that the networks see.
+
+    Returns:
+      uint8 RGB frames to the networks' input, and that to float RGB in 0..1.
+
     Raises:
       ValueError: for another order.
     """
@@ -109,6 +117,9 @@ def make_move(
       warp: 'sampling' (bilinear, as published) or 'gaussian' (closed form).
       image_size: Side of the crop, pixels.
       constrained_identity: Whether 'constrained' adds the identity, as published.
+
+    Returns:
+      `move`, raw outputs to `Moved`, and `draw`, maps to the moved parts alone.
 
     Raises:
       ValueError: for an unknown scheme or warp.
@@ -157,9 +168,16 @@ def make_move(
 def make_functions(config: Config) -> Functions:
     """Chooses the functions that `config` names.
 
+    Args:
+      config: See `configs/bases/template_warp.py`.
+
+    Returns:
+      The functions, of equal signature in every configuration.
+
     Raises:
       ValueError: naming the field, what was found and the legal values.
     """
+    require_sizes(config)
     dtype = _compute_dtype(config.compute_dtype)
     normalize, denormalize = make_normalize(config.channel_order)
     if config.template not in TEMPLATES:
@@ -198,8 +216,46 @@ def make_functions(config: Config) -> Functions:
     )
 
 
+def require_sizes(config: Config) -> None:
+    """Checks the lengths and widths that a configuration gives.
+
+    Args:
+      config: See `configs/bases/template_warp.py`.
+
+    Raises:
+      ValueError: naming the field, what was found and what is allowed.
+    """
+    size = config.image_size
+    if not isinstance(size, int) or size < 1 or size % SIDE_MULTIPLE:
+        raise ValueError(
+            f"config.image_size is {size!r}; expected a positive multiple of "
+            f"{SIDE_MULTIPLE} (pixels)."
+        )
+    _require_widths("config.regressor_features", config.regressor_features)
+    _require_widths("config.translator_features", config.translator_features)
+    _require_widths("config.vgg.widths", config.vgg.widths, count=3)
+    for name in ("num_steps", "num_epochs"):
+        require_at_least(f"config.{name}", config[name], 0)
+
+
+def _require_widths(field: str, widths: Any, *, count: int | None = None) -> None:
+    is_sequence = isinstance(widths, (tuple, list)) and len(widths) > 0
+    fits = is_sequence and all(isinstance(n, int) and n > 0 for n in widths)
+    if not fits or count not in (None, len(widths)):
+        raise ValueError(
+            f"{field} is {widths!r}; expected {count or 'one or more'} positive whole "
+            f"numbers of channels, for example ({', '.join(('8',) * (count or 4))})."
+        )
+
+
 def make_regressor(config: Config) -> models.Network:
     """Returns the network that `config.regressor` names.
+
+    Args:
+      config: See `configs/bases/template_warp.py`.
+
+    Returns:
+      The network; its parameters depend on the side of the crop.
 
     Raises:
       ValueError: for an unknown name, or a scheme that the older network has not.
@@ -221,7 +277,14 @@ def make_regressor(config: Config) -> models.Network:
 
 
 def make_translator(config: Config) -> models.Network:
-    """Returns the translator."""
+    """Returns the translator.
+
+    Args:
+      config: See `configs/bases/template_warp.py`.
+
+    Returns:
+      The network; its input is a frame and one channel for each part.
+    """
     return models.make_reconstructor(
         in_channels=3 + len(PARTS),
         features=config.translator_features,
@@ -230,7 +293,15 @@ def make_translator(config: Config) -> models.Network:
 
 
 def make_regress(config: Config) -> Callable[..., tuple[jax.Array, Tree]]:
-    """Returns (params, state, frames, train=) -> (raw output, moved state)."""
+    """Returns the regressor as a function of frames alone.
+
+    Args:
+      config: See `configs/bases/template_warp.py`.
+
+    Returns:
+      `(params, state, frames, train=) -> (raw output, moved state)`, with the parts of
+      the output in the order of `templates.PARTS`.
+    """
     regressor = make_regressor(config)
     if config.regressor == "template":
         return regressor.apply

@@ -79,6 +79,12 @@ def summarize(values: Mapping[str, np.ndarray]) -> dict[str, float]:
 
     Args:
       values: Per-frame values of `METRICS`, whole split.
+
+    Returns:
+      Figures by name; those that nothing was measured for are left out.
+
+    Reference:
+      Yoo and Russakovsky 2023 (arXiv 2311.02815), section 4.
     """
     valid = values["joint_valid"].astype(bool)
     seen = np.any(valid, axis=1)
@@ -138,6 +144,9 @@ def baselines(
         side, where there are labels.
       rest_pose: `(15, 2)`, joints of the template at rest, crop pixels.
       image_size: Side of the crop, pixels.
+
+    Returns:
+      Predictors by name: the resting template and, where poses are known, their mean.
     """
 
     def constant(pose: np.ndarray) -> PredictFn:

@@ -19,7 +19,8 @@ Nothing here names a system: a system is a `posejax.typing.Task`. A whole run:
         evaluation,                                  # `.figures`: split -> figures
         training.PicturesHook(task.pictures, batch, write, every=500),  # (step, named)
         training.CheckpointHook(
-            checkpoints, every=500, preemption=preemption, evaluation=evaluation),
+            checkpoints, every=500, preemption=preemption, evaluation=evaluation,
+            log=log),
     )
     with preemption, checkpoints, log:               # training.Preemption()
         state = training.fit(
@@ -41,6 +42,7 @@ The state that is passed to `fit` is donated: use only the one that it returns.
 from posejax.training.checkpoints import Checkpoints as Checkpoints
 from posejax.training.evaluation import evaluate as evaluate
 from posejax.training.evaluation import make_evaluate as make_evaluate
+from posejax.training.evaluation import make_evaluate_each as make_evaluate_each
 from posejax.training.hooks import CheckpointHook as CheckpointHook
 from posejax.training.hooks import EvaluationHook as EvaluationHook
 from posejax.training.hooks import FiniteHook as FiniteHook

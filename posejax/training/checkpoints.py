@@ -19,7 +19,12 @@ from jax.sharding import Mesh, SingleDeviceSharding
 from orbax.checkpoint import checkpoint_managers
 
 from posejax.training.mesh import replicated
-from posejax.training.state import TrainState, describe_differences, leaf_paths
+from posejax.training.state import (
+    TrainState,
+    describe_differences,
+    leaf_paths,
+    none_paths,
+)
 from posejax.typing import Tree
 
 Which = Literal["latest", "best"] | int
@@ -200,7 +205,8 @@ class Checkpoints:
         Args:
           which: `latest`, `best` or a step.
           like: `(params, model_state)` of the expected model, of arrays or of
-            `jax.eval_shape`; None takes what is there.
+            `jax.eval_shape`; None takes what is there. A None inside stands for an
+            entry that is read as it is, if it is there at all.
           mesh: Where the arrays go, replicated; None is the default device.
 
         Returns:
@@ -211,11 +217,10 @@ class Checkpoints:
           ValueError: If it belongs to another model; names what differs.
         """
         step, manager = self._find(which)
-        if like is None:
-            tree = manager.item_metadata(step)["variables"].tree
-        else:
-            tree = {"params": like[0], "model_state": like[1]}
-            self._check({"variables": tree}, step, manager)
+        if like is not None:
+            expected = {"params": like[0], "model_state": like[1]}
+            self._check({"variables": expected}, step, manager)
+        tree = manager.item_metadata(step)["variables"].tree
         read = manager.restore(
             step,
             args=ocp.args.Composite(
@@ -259,9 +264,11 @@ class Checkpoints:
                     "delete that folder to go on from the one before."
                 )
             found |= leaf_paths(metadata[item].tree)
-        wanted = {}
+        wanted, free = {}, ()
         for item in expected:
             wanted |= leaf_paths(expected[item])
+            free += tuple(f"{path}/" for path in none_paths(expected[item]))
+        found = {p: x for p, x in found.items() if not f"{p}/".startswith(free)}
         differences = describe_differences(wanted, found)
         if differences:
             more = len(differences) - _SHOWN

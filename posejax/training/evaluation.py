@@ -13,10 +13,12 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from posejax.training.mesh import default_mesh, local_copy, local_mesh
-from posejax.typing import Batch, Task, Tree
+from posejax.typing import Batch, PredictFn, Task, Tree
 
 Values = dict[str, np.ndarray]
-Evaluate = Callable[[Tree, Tree, Iterator[Batch]], tuple[Values, dict[str, float]]]
+Found = tuple[Values, dict[str, float]]
+Evaluate = Callable[[Tree, Tree, Iterator[Batch]], Found]
+EvaluateEach = Callable[[Tree, Tree, Iterator[Batch]], dict[str, Found]]
 
 _IN_FLIGHT = 2  # batches computed ahead of the one that is fetched
 
@@ -29,7 +31,7 @@ def evaluate(
     *,
     mesh: Mesh | None = None,
     resident: Batch | None = None,
-) -> tuple[Values, dict[str, float]]:
+) -> Found:
     """Evaluates a model on a split once; see `make_evaluate` to do it often.
 
     Args:
@@ -58,7 +60,42 @@ def make_evaluate(
 ) -> Evaluate:
     """Returns `evaluate(params, model_state, batches)` that is compiled once.
 
-    Args and results are those of `evaluate`.
+    Args:
+      task: As in `evaluate`.
+      mesh: As in `evaluate`.
+      resident: As in `evaluate`.
+
+    Returns:
+      A function whose arguments, result and errors are those of `evaluate`.
+    """
+    each = make_evaluate_each(
+        task, {"model": task.predict}, mesh=mesh, resident=resident
+    )
+
+    def run(params, model_state, batches):
+        return each(params, model_state, batches)["model"]
+
+    return run
+
+
+def make_evaluate_each(
+    task: Task,
+    predictors: Mapping[str, PredictFn],
+    *,
+    mesh: Mesh | None = None,
+    resident: Batch | None = None,
+) -> EvaluateEach:
+    """Returns `evaluate` for several predictors, which read a split once together.
+
+    Args:
+      task: As in `evaluate`; its own `predict` is not used.
+      predictors: What is evaluated, by name; all get the same parameters.
+      mesh: As in `evaluate`.
+      resident: As in `evaluate`.
+
+    Returns:
+      `run(params, model_state, batches)`, compiled once. Its arguments and errors are
+      those of `evaluate`; its result is, by name, what `evaluate` returns.
     """
     mesh = default_mesh() if mesh is None else mesh
     here = local_mesh(mesh)
@@ -67,8 +104,11 @@ def make_evaluate(
 
     def measure(params, model_state, batch, resident):
         batch = {**resident, **batch}
-        predictions = task.predict(params, model_state, batch)
-        return {name: f(predictions, batch) for name, f in task.metrics.items()}
+        found = {}
+        for name, predict in predictors.items():
+            predictions = predict(params, model_state, batch)
+            found[name] = {k: f(predictions, batch) for k, f in task.metrics.items()}
+        return found
 
     compiled = jax.jit(
         measure, in_shardings=(whole, whole, split, whole), out_shardings=split
@@ -79,9 +119,14 @@ def make_evaluate(
             local_copy(tree, mesh)
             for tree in (params, model_state, dict(resident or {}))
         )
-        rows: list[Values] = []
+        rows: dict[str, list[Values]] = {name: [] for name in predictors}
         waiting = collections.deque()
         size = 0
+
+        def fetch(values, valid, index):
+            for name in predictors:
+                rows[name].append(_fetch(values[name], valid, index))
+
         for batch in batches:
             valid, index = _valid_and_index(batch)
             size = max(size, _round_up(len(valid), here.size))
@@ -89,12 +134,17 @@ def make_evaluate(
             values = compiled(params, model_state, jax.device_put(padded, split), kept)
             waiting.append((values, valid, index))
             if len(waiting) > _IN_FLIGHT:
-                rows.append(_fetch(*waiting.popleft()))
-        rows.extend(_fetch(*entry) for entry in waiting)
-        values = _in_order(_gather(rows))
-        return values, {k: float(v) for k, v in task.summarize(values).items()}
+                fetch(*waiting.popleft())
+        for entry in waiting:
+            fetch(*entry)
+        return {name: _summarized(task, rows[name]) for name in predictors}
 
     return run
+
+
+def _summarized(task: Task, rows: list[Values]) -> Found:
+    values = _in_order(_gather(rows))
+    return values, {k: float(v) for k, v in task.summarize(values).items()}
 
 
 def _valid_and_index(batch: Batch) -> tuple[np.ndarray, np.ndarray]:

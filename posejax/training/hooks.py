@@ -16,6 +16,7 @@ from posejax.training.checkpoints import Checkpoints
 from posejax.training.evaluation import make_evaluate
 from posejax.training.logs import MetricLog
 from posejax.training.preemption import Preempted, Preemption
+from posejax.training.progress import progress
 from posejax.training.state import TrainState
 from posejax.training.step import Logs, steps_in
 from posejax.typing import Batch, PicturesFn, Task
@@ -119,9 +120,13 @@ class EvaluationHook:
         del logs
         if not is_due(step, self.state_every, self._num_steps):
             return
+        if self._log is not None:
+            self._log.flush()  # the time of a step is not that of its evaluation
         for name, batches in self._splits.items():
             _, self.figures[name] = self._evaluate(
-                state.params, state.model_state, batches()
+                state.params,
+                state.model_state,
+                progress(batches(), unit=f"{name} batch"),
             )
         self.step = step
         if self._log is not None and self._splits:
@@ -204,6 +209,7 @@ class CheckpointHook:
         every: int,
         preemption: Preemption | None = None,
         evaluation: EvaluationHook | None = None,
+        log: MetricLog | None = None,
     ):
         """Prepares the saving.
 
@@ -213,11 +219,14 @@ class CheckpointHook:
           preemption: Asked after each call; makes the hook save and raise `Preempted`.
           evaluation: Whose figures decide the best checkpoint; must come before this
             hook.
+          log: That of the run, if it has one: a state on disk has its lines on disk,
+            or a run that is killed right after it would lose them.
         """
         self.state_every = every
         self._checkpoints = checkpoints
         self._preemption = preemption
         self._evaluation = evaluation
+        self._log = log
 
     def __call__(self, step: int, state: TrainState, logs: Logs) -> None:
         """Saves if it is time or if the run was asked to stop."""
@@ -238,6 +247,8 @@ class CheckpointHook:
     def _save(self, step: int, state: TrainState):
         check_state(step, state, checkpoints=self._checkpoints)
         figures = self._evaluation.figures_at(step) if self._evaluation else None
+        if self._log is not None:
+            self._log.flush()
         self._checkpoints.save(state, figures)
 
 

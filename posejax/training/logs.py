@@ -8,6 +8,7 @@
 * `tensorboard/`: the same numbers, and pictures, for the TensorBoard viewer.
 """
 
+import functools
 import json
 import math
 import os
@@ -53,6 +54,7 @@ class MetricLog:
         self.step = step
         self._active = jax.process_index() == 0
         self._events = None
+        self._waiting: Callable[[], None] | None = None
         if not self._active:
             return
         self.workdir.mkdir(parents=True, exist_ok=True)
@@ -69,13 +71,29 @@ class MetricLog:
         self.close()
 
     def close(self):
-        """Closes the event file."""
+        """Writes what waits and closes the event file."""
+        self.flush()
         if self._events is not None:
             self._events.close()
             self._events = None
 
+    def later(self, write: Callable[[], None]):
+        """Keeps a function that writes lines until something else is written.
+
+        Lines keep the order in which they were given, whenever they are written.
+        """
+        self.flush()
+        self._waiting = write
+
+    def flush(self):
+        """Writes what waits."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting()
+
     def write(self, step: int, values: Mapping[str, SupportsFloat]):
         """Writes one line of metrics.jsonl, and the event file."""
+        self.flush()
         if not self._active:
             return
         numbers = {name: float(value) for name, value in values.items()}
@@ -106,7 +124,12 @@ class MetricLog:
 
 
 class LogHook:
-    """Writes the terms of the loss every `every` steps, and how long steps take."""
+    """Writes the terms of the loss every `every` steps, and how long steps take.
+
+    The lines of a call wait until the next one is under way, so that the device never
+    waits for the host. They are on disk before an evaluation's line, before a state
+    (`CheckpointHook` is given the same log) and when the log is closed.
+    """
 
     def __init__(
         self,
@@ -125,15 +148,24 @@ class LogHook:
         self._last: tuple[int, float] | None = None
 
     def __call__(self, step: int, state: TrainState, logs: Logs) -> None:
-        """Writes the lines that fall into this call."""
+        """Writes the lines of the call before; those of this one wait."""
         del state
+        self._log.flush()
         count = steps_in(logs)
         due = [n for n in range(step - count + 1, step + 1) if n % self._every == 0]
-        if not due:
-            if self._last is None:  # the first call compiles: the clock starts after it
-                jax.block_until_ready(logs)
-                self._last = (step, self._clock())
-            return
+        if due:
+            self._log.later(functools.partial(self._write, step, due, logs))
+        elif self._last is None:  # the first call compiles: the clock starts after it
+            jax.block_until_ready(logs)
+            self._last = (step, self._clock())
+
+    def finish(self, step: int, state: TrainState) -> None:
+        """Writes the lines of the last call."""
+        del step, state
+        self._log.flush()
+
+    def _write(self, step: int, due: list[int], logs: Logs):
+        count = steps_in(logs)
         host = {name: np.atleast_1d(x) for name, x in jax.device_get(logs).items()}
         for n in due:
             row = {name: x[n - step + count - 1] for name, x in host.items()}

@@ -23,6 +23,9 @@ def data_mesh(num_devices: int | None = None) -> Mesh:
     Args:
       num_devices: How many devices to use; None uses all devices of all processes.
 
+    Returns:
+      The mesh; one device is a mesh of one.
+
     Raises:
       ValueError: If there are not that many, or if several processes share the run and
         not all of their devices are asked for.

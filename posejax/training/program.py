@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.core import Tracer
 
 
 class Program:
@@ -24,13 +25,14 @@ class Program:
 
     def __call__(self, *args: Any) -> Any:
         """Calls the function."""
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(args)):
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(args)):
             return self._jitted(*args)
-        if self._compiled is None:
-            self._compiled = self._jitted.lower(*args).compile()
+        compiled = self._compiled
+        if compiled is None:
+            compiled = self._compiled = self._jitted.lower(*args).compile()
             give_back_free_memory()
         try:
-            return self._compiled(*args)
+            return compiled(*args)
         except TypeError:  # raised before anything runs: other shapes or dtypes
             return self._jitted(*args)
 

@@ -50,15 +50,21 @@ def progress(
       stream: Where the bar goes; None is standard error.
       clock: Seconds.
       seconds: Time between two lines where there is no terminal.
+
+    Yields:
+      The items.
     """
     shown_on: Stream = sys.stderr if stream is None else stream
     if jax.process_index() != 0:
         yield from items
         return
     if shown_on.isatty():
-        yield from tqdm.tqdm(items, total=total, unit=unit, file=shown_on)  # pyright: ignore
+        # Inside the bar of a training it goes when it is done.
+        bar = tqdm.tqdm(items, total=total, unit=unit, file=shown_on, leave=None)  # pyright: ignore
+        yield from bar
         return
     of = "" if total is None else f"/{total}"
+    units = f"{unit}es" if unit.endswith("ch") else f"{unit}s"
     shown = clock()
     done = 0
     for item in items:
@@ -66,8 +72,8 @@ def progress(
         done += 1
         if clock() - shown >= seconds:
             shown = clock()
-            logging.info("%d%s %ss", done, of, unit)
-    logging.info("%d%s %ss, done", done, of, unit)
+            logging.info("%d%s %s", done, of, units)
+    logging.info("%d%s %s, done", done, of, units)
 
 
 class ProgressHook:

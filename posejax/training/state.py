@@ -65,12 +65,14 @@ def leaf_paths(tree: Tree) -> dict[str, tuple[tuple[int, ...], str]]:
     """Returns the shape and dtype of every array under its path, `a/b/0/c`."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {
-        "/".join(_entry_name(entry) for entry in path): (
-            tuple(leaf.shape),
-            str(leaf.dtype),
-        )
-        for path, leaf in leaves
+        _path_name(path): (tuple(leaf.shape), str(leaf.dtype)) for path, leaf in leaves
     }
+
+
+def none_paths(tree: Tree) -> list[str]:
+    """Returns the path of every entry that is None."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda x: x is None)
+    return [_path_name(path) for path, leaf in leaves if leaf is None]
 
 
 def describe_differences(
@@ -104,6 +106,10 @@ def describe_differences(
     return lines + [
         f"{path}: found {show(found[path])}, not expected" for path in spare
     ]
+
+
+def _path_name(path) -> str:
+    return "/".join(_entry_name(entry) for entry in path)
 
 
 def _entry_name(entry) -> str:

@@ -62,6 +62,9 @@ def default_steps_per_call(backend: str | None = None) -> int:
 
     Args:
       backend: `cpu`, `gpu` or `tpu`; None asks JAX.
+
+    Returns:
+      1 on the CPU, else 8.
     """
     return 1 if (backend or jax.default_backend()) == "cpu" else 8
 
@@ -82,6 +85,9 @@ def make_train_step(
         replicated.
       steps_per_call: Steps in one call, taken by `lax.scan`.
       unroll: How many of them are unrolled (see `jax.lax.scan`).
+
+    Returns:
+      The step; nothing is compiled before its first call.
 
     Raises:
       ValueError: If `steps_per_call` is below 1.

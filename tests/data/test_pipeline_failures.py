@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from posejax.data import pipeline, source
+from posejax.data import loaders, pipeline, source
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
@@ -58,21 +58,21 @@ def test_a_damaged_record_ends_the_stream_of_threads(damaged, num_threads):
 
 WORKERS = """
 import multiprocessing, sys
+from posejax.console import one_line
 from posejax.data import pipeline, source
+def read(batches):
+    if "kill" in sys.argv:
+        next(batches)
+        multiprocessing.active_children()[0].kill()
+    for _ in zip(range(50), batches):
+        pass
 if __name__ == "__main__":
     frames = source.open_source(sys.argv[1], "drawn", split="train")
     batches = pipeline.train_batches(
         frames, pairing="all", image_size=32, batch_size=4, seed=0,
         reading=pipeline.Reading(num_workers=2),
     )
-    try:
-        if "kill" in sys.argv:
-            next(batches)
-            multiprocessing.active_children()[0].kill()
-        for _ in zip(range(50), batches):
-            pass
-    except (source.DataError, RuntimeError) as error:
-        print(error)
+    one_line(read, ValueError, OSError)(batches)  # what main lets through
 """
 
 
@@ -84,11 +84,12 @@ def run_workers(tmp_path, *arguments):
         capture_output=True,
         text=True,
         timeout=100,
-        check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    (line,) = done.stdout.strip().splitlines()
-    return line
+    assert done.returncode == 2, done.stderr
+    told = [line for line in done.stderr.splitlines() if line.startswith("posejax: ")]
+    (line,) = told
+    return line.removeprefix("posejax: ")
 
 
 @pytest.mark.slow
@@ -117,6 +118,13 @@ def test_a_picture_that_cannot_be_decoded_names_its_record(drawn_dir, monkeypatc
         source.DataError, match=r"record . of shard .*\(train index 2\) holds .* cut sh"
     ):
         take(4, stream(drawn_dir, num_threads=0))
+
+
+def test_a_size_that_cannot_be_is_not_blamed_on_the_data(drawn_dir):
+    frames = source.open_source(str(drawn_dir), "drawn", split="train")
+    with pytest.raises(Exception) as error:  # noqa: PT011 - whatever OpenCV says
+        loaders.load_image(frames, frames.image(0), 0, size=0)
+    assert not isinstance(error.value, source.DataError)
 
 
 def test_closing_a_stream_ends_its_threads(drawn_dir):

@@ -86,8 +86,8 @@ def test_a_data_set_that_is_missing_says_how_to_prepare_it(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         open_drawn(tmp_path)
     assert (
-        f"python -m datasets.prepare drawn --manual_dir DIR --data_dir {tmp_path}"
-        in (str(error.value))
+        "python -m datasets.prepare drawn --config crops --manual_dir DIR "
+        f"--data_dir {tmp_path}" in (str(error.value))
     )
     assert one_line(error)
     assert not source.is_prepared(str(tmp_path), "drawn")

@@ -105,13 +105,17 @@ def test_a_box_outside_the_picture_is_refused(root):
 
 def test_mask_files_that_are_none_are_refused(root):
     path = fake.mask_path(root, "S9")
-    path.write_bytes(b"MATLAB 5.0 MAT-file" * 40)
-    refuses(lambda: annotations.read_boxes(path), path.name, "HDF5")
+    for damaged in (b"", b"MATLAB 5.0 MAT-file" * 40):
+        path.write_bytes(damaged)
+        refuses(lambda: annotations.read_boxes(path), path.name, "HDF5")
     with h5py.File(path, "w") as file:
         file["Feat"] = np.zeros(3)
     refuses(lambda: annotations.read_boxes(path), "no variable Masks", "found: Feat")
     with h5py.File(path, "w") as file:
         file["Masks"] = np.zeros((3, 1))
+    refuses(lambda: annotations.read_boxes(path), path.name, "cannot be read")
+    with h5py.File(path, "w") as file:  # a reference to nothing: a ValueError of h5py
+        file.create_dataset("Masks", (3, 1), dtype=h5py.ref_dtype)
     refuses(lambda: annotations.read_boxes(path), path.name, "cannot be read")
     path.unlink()
     refuses(lambda: annotations.read_boxes(path), "missing", kind=FileNotFoundError)

@@ -1,5 +1,3 @@
-import pathlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,20 +8,7 @@ from posejax import geometry
 from posejax.skeletons import TEMPLATE_15
 from posejax.templates import NATURAL, PARTS, SCHEMES, T_POSE, TEMPLATES
 
-GOLDEN = pathlib.Path(__file__).parent.parent / "golden/template_warp"
-STORED_NAMES = {"template": T_POSE, "natural": NATURAL}
 SIZE = 32
-
-
-def load(name):
-    with np.load(GOLDEN / f"{name}.npz") as golden:
-        return {key: golden[key] for key in golden.files}
-
-
-def stored_anchors(golden, prefix="out/"):
-    groups = [golden[f"{prefix}{group}"] for group in ("core", "double", "single")]
-    batch = groups[0].shape[0]
-    return np.concatenate([g.reshape(batch, -1, 3) for g in groups], 1)[..., :2]
 
 
 def raw_outputs(scheme, *batch, seed=0, spread=0.05):
@@ -73,36 +58,6 @@ def test_gradients_of_blobs_are_their_derivatives_and_batch_equals_loop():
     check_grads(jax.jit(blob), arguments, order=1)
     loop = jnp.stack([blob(*one) for one in zip(*arguments, strict=True)])
     np.testing.assert_allclose(jax.jit(blob)(*arguments), loop, rtol=1e-12)
-
-
-@pytest.mark.golden
-@pytest.mark.parametrize("enable", [True, False], ids=["float64", "float32"])
-def test_blobs_equal_the_stored_ones(enable):
-    golden, tolerance = load("templates"), 1e-6 if enable else 1e-5
-    with jax.enable_x64(enable):
-        for key, template in STORED_NAMES.items():
-            small = np.asarray(geometry.draw_template(template, size=64))
-            large = np.asarray(geometry.draw_template(template, size=256))
-            assert small.dtype == (np.float64 if enable else np.float32)
-            for blobs, seen, size in (
-                (small, small, 64),
-                (large, large[:, 1::4, 2::4], 256),
-            ):
-                name = f"out/{key}_{size}"
-                np.testing.assert_allclose(seen, golden[name], atol=tolerance)
-                sums = blobs.sum((1, 2), dtype=np.float64)
-                np.testing.assert_allclose(sums, golden[f"{name}_sum"], rtol=tolerance)
-                np.testing.assert_allclose(
-                    blobs.max((1, 2)), golden[f"{name}_max"], atol=tolerance
-                )
-        sigmas = np.stack([golden["in/sx"], golden["in/sy"]], 1)
-        shapes = geometry.gaussian_blob(
-            jnp.asarray(golden["in/pos_rowcol"]),
-            jnp.asarray(sigmas),
-            jnp.asarray(golden["in/angle"]),
-            size=32,
-        )
-        np.testing.assert_allclose(shapes, golden["out/shapes"], atol=tolerance)
 
 
 # Parameters.
@@ -214,13 +169,21 @@ def test_gradients_of_warped_templates_are_their_derivatives():
     check_grads(closed, (raw,), order=1, modes=("rev",))
 
 
-@pytest.mark.parametrize(("size", "worst"), [(64, 0.2), (256, 0.02)])
-def test_closed_form_and_sampling_agree_as_well_as_pixels_allow(size, worst):
-    scheme = SCHEMES["two_step"]
+@pytest.mark.parametrize(
+    ("name", "size", "worst"),
+    [
+        ("affine", 64, 0.12),
+        ("affine", 256, 0.01),
+        ("two_step", 64, 0.2),
+        ("two_step", 256, 0.02),
+    ],
+)
+def test_closed_form_and_sampling_agree_as_well_as_is_documented(name, size, worst):
+    scheme = SCHEMES[name]
 
     @jax.jit
     def difference(raw):
-        maps = expand(raw, "two_step", size)
+        maps = expand(raw, name, size)
         blobs = geometry.draw_template(NATURAL, size=size)
         sampled = geometry.warp_template(blobs, maps, scheme=scheme)
         closed = geometry.warp_template_closed_form(NATURAL, maps, size=size)
@@ -229,8 +192,8 @@ def test_closed_form_and_sampling_agree_as_well_as_pixels_allow(size, worst):
         inside = geometry.warp_template(white, maps, scheme=scheme)
         return jnp.where(inside > 0.999, jnp.abs(sampled - closed), 0.0)
 
-    found = difference(raw_outputs("two_step", seed=4, spread=0.03))
-    assert 0 < found.max() < worst
+    found = difference(raw_outputs(name, seed=4, spread=0.03))
+    assert worst / 2 < found.max() < worst
     assert found.mean() < 0.002
 
 
@@ -244,7 +207,8 @@ def test_collapsed_parts_give_finite_templates_and_gradients():
         closed = geometry.warp_template_closed_form(T_POSE, maps, size=16)
         return jnp.sum(sampled) + jnp.sum(closed)
 
-    value, gradient = jax.jit(jax.value_and_grad(total))(raw)
+    with jax.debug_nans(True):
+        value, gradient = jax.jit(jax.value_and_grad(total))(raw)
     assert np.isfinite(value)
     assert np.all(np.isfinite(gradient))
 
@@ -317,72 +281,3 @@ def test_an_anchor_that_is_no_number_spoils_its_own_joint_only():
     anchors = jnp.zeros((32, 2)).at[31].set(jnp.nan)
     bad = np.isnan(geometry.joints_from_anchors(anchors)).any(-1)
     assert np.flatnonzero(bad).tolist() == [8]
-
-
-# Stored values.
-
-
-@pytest.mark.golden
-@pytest.mark.usefixtures("float64")
-def test_moved_anchors_equal_the_stored_ones():
-    golden = load("anchors")
-    raw = jnp.asarray(golden["in/params"] - np.eye(2, 3)).reshape(3, 108)
-    rest = geometry.template_anchors(NATURAL, size=256)
-    moved = geometry.transform_anchors(rest, expand(raw, "affine", 256))
-    np.testing.assert_allclose(moved, stored_anchors(golden), rtol=1e-9)
-
-
-@pytest.mark.golden
-@pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize(
-    ("key", "midpoint"), [("joints", False), ("joints_midpoint", True)]
-)
-def test_joints_equal_the_stored_ones(key, midpoint):
-    golden = load("metrics")
-    anchors = jnp.asarray(stored_anchors(golden, "in/"))
-    joints = geometry.joints_from_anchors(anchors, midpoint=midpoint)
-    np.testing.assert_allclose(joints, golden[f"out/{key}"], rtol=1e-9)
-
-
-MODELS = {
-    "baseline": "affine",
-    "mse": "affine",
-    "twostep": "two_step",
-    "constrained": "constrained",
-}
-
-
-@pytest.mark.golden
-@pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("model", MODELS)
-def test_maps_parts_and_anchors_of_each_model_equal_the_stored_ones(model):
-    golden, scheme = load(f"losses_{model}"), MODELS[model]
-    template = STORED_NAMES[
-        "natural" if "natural" in str(golden["meta"]) else "template"
-    ]
-    raw = jnp.asarray(golden["in/raw"]).reshape(2, -1)
-    blobs = geometry.draw_template(template, size=64)
-
-    @jax.jit
-    def warp(maps):
-        return geometry.warp_template(blobs, maps, scheme=SCHEMES[scheme])
-
-    maps = jax.jit(lambda raw: expand(raw, scheme, 64))(raw)
-    for step, some in enumerate(maps, 1):
-        in_sides = some.at[..., 2].divide(64)
-        np.testing.assert_allclose(
-            in_sides, golden[f"out/params_step{step}"], atol=1e-9
-        )
-        warped = warp(maps[:step])
-        name = f"out/warped_step{step}"
-        np.testing.assert_allclose(warped[:, :, ::2, ::2], golden[name], atol=1e-6)
-        np.testing.assert_allclose(
-            warped.sum((2, 3)), golden[f"{name}_sum"], rtol=1e-6, atol=1e-6
-        )
-    anchors = geometry.transform_anchors(
-        geometry.template_anchors(template, size=64), maps
-    )
-    stored = stored_anchors(golden, "out/anchors_")
-    np.testing.assert_allclose(anchors, stored, atol=1e-7)
-    overlay = warped.sum(1)[:, ::4, ::4]
-    np.testing.assert_allclose(overlay, golden["out/template_overlay"], atol=1e-6)

@@ -65,7 +65,8 @@ def test_boundary_loss_jumps_at_the_border_and_is_flat_inside():
 @pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
 def test_a_template_at_rest_costs_nothing_and_pulls_nowhere(loss, template):
     anchors = geometry.template_anchors(template, size=64)
-    value, gradient = jax.value_and_grad(loss)(anchors, image_size=64)
+    with jax.debug_nans(True):
+        value, gradient = jax.value_and_grad(loss)(anchors, image_size=64)
     assert value == 0
     np.testing.assert_array_equal(gradient, np.zeros((32, 2)))
 

@@ -42,9 +42,10 @@ def test_proportions_do_not_depend_on_place_direction_size_or_side():
 
 def test_a_body_without_torso_has_zero_ratios_and_no_gradient():
     collapsed = jnp.ones((15, 2)).at[3].set(9.0)
-    total, gradient = jax.value_and_grad(lambda j: metrics.segment_ratios(j).sum())(
-        collapsed
-    )
+    with jax.debug_nans(True):
+        total, gradient = jax.value_and_grad(lambda j: metrics.segment_ratios(j).sum())(
+            collapsed
+        )
     assert total == 0
     np.testing.assert_array_equal(gradient, np.zeros((15, 2)))
 
@@ -74,9 +75,10 @@ def test_degenerate_data_sets_have_finite_consistency_and_gradient():
     still = jnp.broadcast_to(metrics.segment_ratios(poses(2)), (5, 13))
     nothing = jnp.zeros((5, 13))
     for ratios, expected in ((still, 1e6), (nothing, 0.0), (still[:1], 0.0)):
-        value, gradient = jax.value_and_grad(
-            lambda r: metrics.proportion_consistency(r).consistency
-        )(ratios)
+        with jax.debug_nans(True):
+            value, gradient = jax.value_and_grad(
+                lambda r: metrics.proportion_consistency(r).consistency
+            )(ratios)
         np.testing.assert_allclose(value, expected)
         assert np.all(np.isfinite(gradient))
 

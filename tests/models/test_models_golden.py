@@ -1,4 +1,4 @@
-"""The networks against what the published modules computed, float64."""
+"""The networks against what the published modules computed, in both precisions."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,21 @@ from posejax.models.shape_template_regressor import PART_ORDER
 from posejax.models.template_regressor import FEATURES, TemplateRegressor
 from tests.fill import fill_state_dict, golden, golden_shapes, waves
 
-pytestmark = [pytest.mark.golden, pytest.mark.usefixtures("float64")]
+pytestmark = pytest.mark.golden
+
+
+@pytest.fixture(params=["float64", "float32"])
+def dtype(request):
+    """Runs the test in both precisions; this one's dtype."""
+    with jax.enable_x64(request.param == "float64"):
+        yield jnp.dtype(request.param)
+
+
+def assert_close(found, expected, dtype, *, single=1e-3):
+    """Compares to 1e-6, or to `single` in float32: of the value, and absolutely."""
+    tolerance = 1e-6 if dtype == jnp.float64 else single
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
 def template_blobs(size: int, name: str) -> np.ndarray:
@@ -55,7 +69,7 @@ def captured(module, params, stats, inputs, names):
     return run(variables, inputs)["intermediates"]
 
 
-def check_regressor(name: str, shapes: str, num_outputs: int) -> None:
+def check_regressor(name: str, shapes: str, num_outputs: int, dtype) -> None:
     arrays, meta = golden(name)
     state = fill_state_dict(
         golden_shapes(shapes),
@@ -68,19 +82,19 @@ def check_regressor(name: str, shapes: str, num_outputs: int) -> None:
         state, num_outputs=num_outputs, image_size=meta["size"]
     )
     images = jnp.asarray(waves(arrays["in/waves"], meta["size"]))
-    network = models.make_template_regressor(num_outputs=num_outputs, dtype=jnp.float64)
+    network = models.make_template_regressor(num_outputs=num_outputs, dtype=dtype)
     raw, _ = jax.jit(network.apply, static_argnames="train")(
         params, stats, images, train=False
     )
     expected = arrays["out/params"].reshape(len(images), -1)
-    np.testing.assert_allclose(raw, expected, rtol=0, atol=1e-6)
+    assert_close(raw, expected, dtype)
 
-    module = TemplateRegressor(num_outputs, FEATURES, 256, 512, jnp.float64)
+    module = TemplateRegressor(num_outputs, FEATURES, 256, 512, dtype)
     seen = captured(module, params, stats, images, ("layers_0", "layers_12"))
     first = seen["layers_0"]["__call__"][0].mean((1, 2))
-    np.testing.assert_allclose(first, arrays["out/layers.0_mean"], atol=1e-6)
+    assert_close(first, arrays["out/layers.0_mean"], dtype)
     before = jnp.moveaxis(seen["layers_12"]["__call__"][0], -1, 1)
-    np.testing.assert_allclose(before, arrays["out/before_head"], atol=1e-6)
+    assert_close(before, arrays["out/before_head"], dtype)
 
 
 @pytest.mark.parametrize(
@@ -91,15 +105,17 @@ def check_regressor(name: str, shapes: str, num_outputs: int) -> None:
         ("regressor_constrained_64", "regressor_constrained_img64", 62),
     ],
 )
-def test_regressor_equals_the_published_one_at_64_pixels(name, shapes, num_outputs):
-    check_regressor(name, shapes, num_outputs)
+def test_regressor_equals_the_published_one_at_64_pixels(
+    name, shapes, num_outputs, dtype
+):
+    check_regressor(name, shapes, num_outputs, dtype)
 
 
-def test_regressor_equals_the_published_one_at_256_pixels():
-    check_regressor("regressor18_256", "regressor18_img256", 108)
+def test_regressor_equals_the_published_one_at_256_pixels(dtype):
+    check_regressor("regressor18_256", "regressor18_img256", 108, dtype)
 
 
-def test_reconstructor_equals_the_published_one():
+def test_reconstructor_equals_the_published_one(dtype):
     arrays, meta = golden("reconstructor_64")
     state = fill_state_dict(
         golden_shapes("reconstructor"), salt=int(arrays["salt"]), gain=meta["gain"]
@@ -107,23 +123,21 @@ def test_reconstructor_equals_the_published_one():
     params, stats, _ = importers.import_reconstructor(state)
     frames = waves(arrays["in/waves"], 64)
     blobs = template_blobs(64, "natural")
-    inputs = jnp.concatenate([frames, np.stack([blobs] * len(frames))], -1)
-    network = models.make_reconstructor(dtype=jnp.float64)
+    inputs = jnp.asarray(np.concatenate([frames, np.stack([blobs] * len(frames))], -1))
+    network = models.make_reconstructor(dtype=dtype)
     image, _ = jax.jit(network.apply, static_argnames="train")(
         params, stats, inputs, train=False
     )
     expected = np.moveaxis(arrays["out/image"], 1, -1)
-    np.testing.assert_allclose(image, expected, rtol=0, atol=2e-6)
+    assert_close(image, expected, dtype)
 
-    module = Reconstructor(TRANSLATOR, jnp.float64)
+    module = Reconstructor(TRANSLATOR, dtype)
     seen = captured(module, params, stats, inputs, ("layers_6",))
     bottleneck = seen["layers_6"]["__call__"][0]
-    np.testing.assert_allclose(
-        bottleneck.mean((1, 2)), arrays["out/bottleneck_mean"], atol=1e-6
-    )
+    assert_close(bottleneck.mean((1, 2)), arrays["out/bottleneck_mean"], dtype)
 
 
-def test_older_regressor_equals_the_published_one():
+def test_older_regressor_equals_the_published_one(dtype):
     arrays, meta = golden("pretrained")
     state = fill_state_dict(
         golden_shapes("pretrained"),
@@ -136,31 +150,30 @@ def test_older_regressor_equals_the_published_one():
     assert unused == ()
     frames = waves(arrays["in/waves"], 256)
     blobs = template_blobs(256, "t_pose")
-    inputs = jnp.concatenate([frames, np.stack([blobs] * len(frames))], -1)
-    network = models.make_shape_template_regressor(dtype=jnp.float64)
+    inputs = jnp.asarray(np.concatenate([frames, np.stack([blobs] * len(frames))], -1))
+    network = models.make_shape_template_regressor(dtype=dtype)
     output, _ = jax.jit(network.apply, static_argnames="train")(
         params, stats, inputs, train=False
     )
     expected = arrays["out/raw_params"].reshape(len(frames), -1)
-    np.testing.assert_allclose(output.raw, expected, rtol=0, atol=1e-6)
-    depth = arrays["out/depth"][:, :, 0, 0]
-    np.testing.assert_allclose(output.depth, depth, rtol=0, atol=1e-6)
+    assert_close(output.raw, expected, dtype)
+    assert_close(output.depth, arrays["out/depth"][:, :, 0, 0], dtype)
     assert tuple(meta["part_order_used"]) == PART_ORDER
 
 
-def test_vgg_features_and_their_gradient_equal_the_published_ones():
+def test_vgg_features_and_their_gradient_equal_the_published_ones(dtype):
     arrays, _ = golden("vgg")
     state = fill_state_dict(golden_shapes("vgg19_features"), salt=int(arrays["salt"]))
     params = importers.import_vgg(state)
     images = jnp.asarray(waves(arrays["in/waves"], 32))
-    cotangent = jnp.moveaxis(jnp.asarray(arrays["in/cotangent"], jnp.float64), 1, -1)
+    cotangent = jnp.moveaxis(jnp.asarray(arrays["in/cotangent"], dtype), 1, -1)
 
     def features(x):
-        return models.vgg_features(params, x, dtype=jnp.float64)
+        return models.vgg_features(params, x, dtype=dtype)
 
     found, pullback = jax.vjp(jax.jit(features), images)
     expected = np.moveaxis(arrays["out/relu3_2"], 1, -1)
-    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    assert_close(found, expected, dtype, single=1e-4)
     (gradient,) = pullback(cotangent)
     expected = np.moveaxis(arrays["grad/image"], 1, -1)
-    np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-6)
+    assert_close(gradient, expected, dtype, single=1e-4)

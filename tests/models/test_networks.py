@@ -135,7 +135,9 @@ def test_gradients_are_finite_for_a_black_image(name):
     def loss(p):
         return jnp.sum(network.apply(p, state, 0 * x, train=True)[0] ** 2)
 
-    for leaf in jax.tree.leaves(jax.jit(jax.grad(loss))(params)):
+    with jax.debug_nans(True):
+        gradients = jax.jit(jax.grad(loss))(params)
+    for leaf in jax.tree.leaves(gradients):
         assert bool(jnp.isfinite(leaf).all())
 
 

@@ -1,4 +1,8 @@
-"""A whole run of template_warp on one device, on eight, and in two processes."""
+"""A whole run of template_warp on one device, on eight, and in two processes.
+
+In float64: the order of sums differs, and Adam's first update divides a gradient by its
+own size, so that rounding in float32 would grow past what is asked here.
+"""
 
 import json
 import os
@@ -19,6 +23,7 @@ SMALL = [
     "--config.sample.regressor_features=(4,4,4,4,8)",
     "--config.sample.translator_features=(4,4,4)",
     "--config.sample.vgg.widths=(4,4,8)", "--data=sample",
+    "--config.compute_dtype=float64",
 ]  # fmt: skip
 
 
@@ -26,6 +31,7 @@ def start(directory, workdir, *, devices, rank=0, world=1, port=0):
     environment = os.environ | {
         "JAX_NUM_CPU_DEVICES": str(devices),
         "JAX_PLATFORMS": "cpu",
+        "JAX_ENABLE_X64": "1",
         "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
     }
     arguments = [*SMALL, f"--data_dir={directory}/data", f"--workdir={workdir}"]
@@ -44,7 +50,7 @@ def start(directory, workdir, *, devices, rank=0, world=1, port=0):
 
 def finish(*processes):
     for process in processes:
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=600)
         assert process.returncode == 0, output[-3000:]
 
 
@@ -59,26 +65,29 @@ def rows(workdir):
     return [json.loads(line) for line in lines]
 
 
-def assert_same(first, second):
-    assert [row["step"] for row in first] == [row["step"] for row in second]
-    for one, two in zip(first, second, strict=True):
-        assert one.keys() == two.keys()
-        for name in one:
-            # The losses of the first step are the same sums in another order. The norm
-            # sums squares of cancelling numbers, and Adam's first update divides by
-            # the gradient's own size: there rounding has grown.
-            tolerance = 1e-5 if one["step"] == 1 else 2e-2
-            tolerance = max(tolerance, 1e-3 if name == "grad_norm" else 0.0)
-            np.testing.assert_allclose(
-                one[name], two[name], rtol=tolerance, atol=1e-5, err_msg=name
-            )
+def figures(workdir):
+    result = (pathlib.Path(workdir) / "evaluation" / "test.json").read_text()
+    return json.loads(result)["figures"]
+
+
+def assert_equal_numbers(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-5, err_msg=name)
+
+
+def assert_same_run(one, other):
+    for first, second in zip(rows(one), rows(other), strict=True):
+        assert_equal_numbers(first, second)
+    assert len(figures(one)) > 40  # of the whole split and of each joint
+    assert_equal_numbers(figures(one), figures(other))
 
 
 @pytest.mark.slow
 def test_eight_devices_and_two_processes_equal_one_device(tmp_path):
     finish(start(tmp_path, tmp_path / "one", devices=1))
     finish(start(tmp_path, tmp_path / "eight", devices=8))
-    assert_same(rows(tmp_path / "one"), rows(tmp_path / "eight"))
+    assert_same_run(tmp_path / "one", tmp_path / "eight")
     port = free_port()
     finish(
         *(
@@ -86,9 +95,4 @@ def test_eight_devices_and_two_processes_equal_one_device(tmp_path):
             for rank in range(2)
         )
     )
-    assert_same(rows(tmp_path / "one"), rows(tmp_path / "two"))
-    found = {
-        name: json.loads((tmp_path / name / "evaluation/test.json").read_text())
-        for name in ("one", "two")
-    }
-    assert found["one"]["figures"]["frames"] == found["two"]["figures"]["frames"]
+    assert_same_run(tmp_path / "one", tmp_path / "two")

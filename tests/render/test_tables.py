@@ -1,6 +1,6 @@
 import pytest
 
-from posejax.render.tables import figure_table, per_joint_table
+from posejax.render.tables import figure_table
 
 ROWS = {
     "model": {"PDJ@0.05": 42.613, "norm. L2": 6.43, "frames": 12},
@@ -43,28 +43,6 @@ def test_no_rows_give_no_text():
 def test_an_unknown_layout_is_refused():
     with pytest.raises(ValueError, match="layout is 'html'"):
         figure_table(ROWS, layout="html")
-
-
-def test_joints_are_listed_in_the_given_order():
-    text = per_joint_table(
-        {"PDJ": [10.0, 20.0, 30.0], "L2": [0.1, 0.2, 0.3]},
-        joints=("neck", "hip", "knee"),
-        order=(2, 0, 1),
-        units={"PDJ": "%"},
-        digits=1,
-    )
-    expected = """\
-joint  PDJ [%]   L2
------  -------  ---
-knee      30.0  0.3
-neck      10.0  0.1
-hip       20.0  0.2"""
-    assert text == expected
-
-
-def test_a_column_of_the_wrong_length_is_refused():
-    with pytest.raises(ValueError, match=r"values\['PDJ'\] has 2 entries; it needs 3"):
-        per_joint_table({"PDJ": [1.0, 2.0]}, joints=("a", "b", "c"))
 
 
 def test_a_transposed_table_has_one_line_per_figure():

@@ -1,6 +1,4 @@
-"""The whole system against stored values of the published one, in float64."""
-
-import dataclasses
+"""The system's own promises; `test_template_warp_golden.py` has the stored values."""
 
 import jax
 import jax.numpy as jnp
@@ -9,199 +7,8 @@ import optax
 import pytest
 
 from configs.bases import template_warp as base
-from posejax import importers
-from posejax.losses import weighted_sum
-from posejax.tasks.template_warp import loss_terms, make_loss, make_task
+from posejax.tasks.template_warp import make_task
 from posejax.tasks.template_warp_functions import make_functions
-from tests.fill import fill_state_dict, golden, golden_shapes, waves
-
-SCHEMES = {"baseline": "affine", "mse": "affine", "twostep": "two_step"}
-OURS = {
-    "anchor_loss": "anchor",
-    "boundary_loss": "boundary",
-    "recon_perceptual_loss": "perceptual",
-    "recon_mse_loss": "pixel",
-}
-REGRESSORS = {"affine": "18", "two_step": "20", "constrained": "_constrained"}
-
-
-def config_of(model, size, template="natural"):
-    config = base.get_config()
-    config.template = {"template": "t_pose"}.get(template, template)
-    config.scheme = SCHEMES.get(model, model)
-    config.weights.pixel = 0.0 if model == "baseline" else 1.0
-    config.image_size = size
-    config.compute_dtype = "float64"
-    return config
-
-
-def vgg_of(salt):
-    shapes = golden_shapes("vgg19_features")
-    return as_float64(importers.import_vgg(fill_state_dict(shapes, salt=salt)))
-
-
-def as_float64(tree):
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), tree)
-
-
-def translator_of(meta, salt):
-    shapes = golden_shapes("reconstructor")
-    state_dict = fill_state_dict(shapes, salt=salt, gain=meta["gain"])
-    return importers.import_reconstructor(state_dict)
-
-
-def regressor_of(meta, scheme, salt):
-    shapes = golden_shapes(f"regressor{REGRESSORS[scheme]}_img64")
-    side = meta["size"] // 64 + 2
-    shapes = {**shapes, "layers.13.4.weight": [512, 256 * side * side]}
-    state_dict = fill_state_dict(
-        shapes,
-        salt=salt,
-        gain=meta["gain"],
-        last=meta["last"],
-        last_layer="layers.13.7",
-    )
-    return importers.import_template_regressor(state_dict)
-
-
-def given_frames(functions):
-    """The stored frames are normalised already."""
-    return dataclasses.replace(functions, normalize=lambda frames: frames)
-
-
-@pytest.mark.golden
-@pytest.mark.slow
-@pytest.mark.parametrize("model", ["baseline", "mse", "twostep", "constrained"])
-def test_losses_behind_the_regressor_equal_the_published(float64, model):
-    arrays, meta = golden(f"losses_{model}")
-    salt = int(arrays["salt"])
-    config = config_of(model, meta["size"], meta["template"])
-    functions = given_frames(make_functions(config))
-    translator = as_float64(translator_of(meta, salt))
-    vgg = vgg_of(salt)
-    frames = [
-        jnp.asarray(waves(arrays[f"in/frame{i}_waves"], meta["size"])) for i in (1, 2)
-    ]
-
-    def terms(raw):
-        moved = functions.move(raw)
-        image, _ = functions.translate(
-            translator.params,
-            translator.model_state,
-            frames[1],
-            moved.parts,
-            train=False,
-        )
-        means = {
-            name: jnp.mean(term)
-            for name, term in loss_terms(
-                functions, vgg, moved, frames[0], image
-            ).items()
-        }
-        return means, (moved, image)
-
-    raw = jnp.asarray(arrays["in/raw"]).reshape(arrays["in/raw"].shape[0], -1)
-    gradients, (moved, image) = jax.jit(jax.jacrev(terms, has_aux=True))(raw)
-    means, _ = jax.jit(terms)(raw)
-    stride = meta["stride_images"]
-    np.testing.assert_allclose(
-        image.transpose(0, 3, 1, 2)[:, :, ::stride, ::stride],
-        arrays["out/reconstructed"], rtol=1e-6, atol=1e-6,
-    )  # fmt: skip
-    np.testing.assert_allclose(
-        moved.parts.sum(-1)[:, ::stride, ::stride],
-        arrays["out/template_overlay"], rtol=1e-6, atol=1e-6,
-    )  # fmt: skip
-    checked = 0
-    for published, ours in OURS.items():
-        if f"out/{published}" not in arrays:
-            continue
-        checked += 1
-        np.testing.assert_allclose(means[ours], arrays[f"out/{published}"], rtol=1e-6)
-        expected = arrays[f"grad/{published}"].reshape(raw.shape)
-        largest = np.abs(expected).max()
-        np.testing.assert_allclose(
-            gradients[ours], expected, rtol=1e-6, atol=1e-6 * largest
-        )
-    assert checked == (3 if model == "baseline" else 4)
-    total = weighted_sum(means, functions.weights)
-    np.testing.assert_allclose(total, arrays["out/total"], rtol=1e-6)
-
-
-@pytest.mark.golden
-@pytest.mark.slow
-@pytest.mark.parametrize("model", ["baseline", "mse", "twostep", "constrained"])
-def test_a_whole_training_step_equals_the_published(float64, model):
-    arrays, meta = golden(f"step_{model}")
-    salt = int(arrays["salt"])
-    config = config_of(model, meta["size"], meta["template"])
-    loss = make_loss(given_frames(make_functions(config)))
-    networks = {
-        "regressor": as_float64(regressor_of(meta, config.scheme, salt)),
-        "translator": as_float64(translator_of(meta, salt)),
-    }
-    params = {name: network.params for name, network in networks.items()}
-    stats = {name: network.model_state for name, network in networks.items()}
-    batch = {
-        f"frame_{i}": jnp.asarray(waves(arrays[f"in/frame{i}_waves"], meta["size"]))
-        for i in (1, 2)
-    }
-    optimizer = make_task(config).optimizer
-    step_zero = jnp.zeros((), jnp.int32)
-
-    def scalar(params, state):
-        output = loss(params, state, batch, key=jax.random.key(0), step=step_zero)
-        return output.loss, output
-
-    value_and_grad = jax.jit(jax.value_and_grad(scalar, has_aux=True))
-    state = {"batch_stats": stats, "vgg": vgg_of(salt)}
-    opt_state = optimizer.init(params)
-    totals = []
-    for step in range(3):
-        (total, output), gradients = value_and_grad(params, state)
-        totals.append(float(total))
-        if step == 0:
-            check_first_step(arrays, meta, output, gradients)
-        updates, opt_state = optimizer.update(gradients, opt_state, params)
-        params = optax.apply_updates(params, updates)
-        state = output.model_state
-    np.testing.assert_allclose(totals, arrays["out/total_over_3_steps"], rtol=1e-6)
-
-
-def check_first_step(arrays, meta, output, gradients):
-    for published, ours in OURS.items():
-        if f"out/{published}" in arrays:
-            np.testing.assert_allclose(
-                output.logs[ours], arrays[f"out/{published}"], rtol=1e-6
-            )
-    np.testing.assert_allclose(output.loss, arrays["out/total"], rtol=1e-6)
-    np.testing.assert_allclose(
-        optax.tree.norm(gradients), arrays["out/grad_norm"], rtol=1e-6
-    )
-    export = {
-        "regressor": importers.export_template_regressor,
-        "translator": importers.export_reconstructor,
-    }
-    for net in ("regressor", "translator"):
-        stats = output.model_state["batch_stats"][net]
-        gradient = export[net](gradients[net], stats)
-        norms = np.array(
-            [np.linalg.norm(gradient[n].ravel()) for n in meta["param_names"][net]]
-        )
-        expected = arrays[f"out/{net}_grad_norms"]
-        np.testing.assert_allclose(
-            norms, expected, rtol=1e-6, atol=1e-6 * expected.max()
-        )
-        for key in arrays:
-            kind, _, name = key.partition(f"/{net}.")
-            if not name:
-                continue
-            # Running statistics are exported beside the (gradient) parameters.
-            largest = np.abs(arrays[key]).max()
-            np.testing.assert_allclose(
-                gradient[name], arrays[key], rtol=1e-6, atol=1e-6 * largest,
-                err_msg=f"{kind}: {name}",
-            )  # fmt: skip
 
 
 def small_config():
@@ -329,4 +136,43 @@ def test_the_older_network_is_another_regressor_of_the_same_task():
     assert found.joints.shape == (2, 15, 2)
     config.scheme = "two_step"
     with pytest.raises(ValueError, match="expected one of 'affine'"):
+        make_task(config)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("image_size", 0, "config.image_size is 0; expected a positive multiple of 64"),
+        ("image_size", -64, "config.image_size is -64"),
+        ("image_size", 96, "config.image_size is 96"),
+        (
+            "regressor_features",
+            (),
+            r"config.regressor_features is \(\); .* one or more",
+        ),
+        ("regressor_features", (8, 0), r"config.regressor_features is \(8, 0\)"),
+        ("regressor_features", (8, 4.5), r"config.regressor_features is \(8, 4.5\)"),
+        ("translator_features", (8, -1), r"config.translator_features is \(8, -1\)"),
+        ("vgg.widths", (8,), r"config.vgg.widths is \(8,\); expected 3 positive"),
+        ("vgg.widths", (8, 8, 8, 8), r"config.vgg.widths is \(8, 8, 8, 8\)"),
+        ("num_steps", -1, "config.num_steps is -1; expected at least 0"),
+        ("num_epochs", -2, "config.num_epochs is -2; expected at least 0"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused_by_their_field(field, value, words):
+    config = base.get_config()
+    with config.ignore_type():
+        config.update_from_flattened_dict({field: value})
+    with pytest.raises(ValueError, match=words) as caught:
+        make_task(config)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_width_that_is_no_sequence_is_refused_by_its_field():
+    config = small_config()
+    with config.vgg.ignore_type():
+        config.vgg.widths = 8
+    with pytest.raises(
+        ValueError, match=r"config.vgg.widths is 8; expected 3 positive"
+    ):
         make_task(config)

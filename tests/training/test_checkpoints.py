@@ -151,6 +151,18 @@ def test_a_checkpoint_of_another_model_is_refused_with_the_difference(tmp_path):
         checkpoints.restore_variables(like=(same.params, same.model_state))
 
 
+def test_an_entry_of_which_nothing_is_known_is_read_as_it_is(tmp_path):
+    state, other = (fresh(toy_task.make_toy_task(channels=n)) for n in (4, 5))
+    with training.Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state)
+        like = (state.params, {"norm": None, "frozen": None})
+        _, model_state, _ = checkpoints.restore_variables(like=like)
+        assert_same(model_state, state.model_state)
+        with pytest.raises(ValueError, match="params/conv/kernel: expected") as error:
+            checkpoints.restore_variables(like=(other.params, {"norm": None}))
+        assert "model_state" not in str(error.value)
+
+
 def test_another_optimiser_is_another_model(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(at(fresh(), 4))

@@ -121,6 +121,25 @@ def test_checkpoints_are_written_at_their_steps_and_at_the_end(tmp_path):
     jax.tree.map(np.testing.assert_array_equal, found, state)
 
 
+def test_a_state_that_is_saved_has_its_lines_on_disk(tmp_path):
+    log = training.MetricLog(tmp_path, tensorboard=False)
+    steps = []
+
+    class Spy(training.Checkpoints):
+        def save(self, state, figures=None):
+            lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+            steps.append((int(state.step), json.loads(lines[-1])["step"]))
+            super().save(state, figures)
+
+    with Spy(tmp_path / "c") as checkpoints, log:
+        stack = (
+            training.LogHook(log, every=1, examples_per_step=8),
+            training.CheckpointHook(checkpoints, every=2, log=log),
+        )
+        fit(toy_task.make_toy_task(), stack, 5)
+    assert steps == [(2, 2), (4, 4), (5, 5)]
+
+
 def test_an_evaluation_decides_the_best_checkpoint(tmp_path):
     task = toy_task.make_toy_task(selection=("squared", "min"))
     log = training.MetricLog(tmp_path, tensorboard=False)

@@ -12,9 +12,12 @@ def rows(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def fresh(step):
+    return TrainState(jnp.int32(step), {}, {}, {}, jnp.zeros(2))
+
+
 def call(hook, step, totals):
-    state = TrainState(jnp.int32(step), {}, {}, {}, jnp.zeros(2))
-    hook(step, state, {"total": jnp.asarray(totals, jnp.float32)})
+    hook(step, fresh(step), {"total": jnp.asarray(totals, jnp.float32)})
 
 
 def test_the_terms_of_each_due_step_are_written(tmp_path):
@@ -35,9 +38,35 @@ def test_timings_count_steps_and_examples_by_the_clock_that_is_given(tmp_path):
         hook = LogHook(log, every=2, examples_per_step=4, clock=lambda: next(times))
         for step in range(1, 5):
             call(hook, step, 1.0)
+        hook.finish(4, fresh(4))
     assert rows(tmp_path / "timings.jsonl") == [
         {"step": 2, "seconds_per_step": 6.0, "examples_per_second": 4 / 6},
         {"step": 4, "seconds_per_step": 5.0, "examples_per_second": 0.8},
+    ]
+
+
+def test_the_lines_of_a_call_wait_until_the_next_one_is_under_way(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    with MetricLog(tmp_path, tensorboard=False) as log:
+        hook = LogHook(log, every=1, examples_per_step=4)
+        call(hook, 1, 1.0)
+        assert not path.exists()  # the device may still be computing it
+        call(hook, 2, 2.0)
+        assert rows(path) == [{"step": 1, "total": 1.0}]
+        hook.finish(2, fresh(2))
+        assert rows(path)[1:] == [{"step": 2, "total": 2.0}]
+
+
+def test_other_lines_come_after_those_that_wait(tmp_path):
+    with MetricLog(tmp_path, tensorboard=False) as log:
+        hook = LogHook(log, every=1, examples_per_step=4)
+        call(hook, 1, 1.0)
+        log.write(1, {"test/figure": 0.5})
+        call(hook, 2, 2.0)
+    assert rows(tmp_path / "metrics.jsonl") == [
+        {"step": 1, "total": 1.0},
+        {"step": 1, "test/figure": 0.5},
+        {"step": 2, "total": 2.0},  # written when the log was closed
     ]
 
 

@@ -72,11 +72,11 @@ def assert_close_runs(one, two):
     assert [r["step"] for r in first] == [r["step"] for r in second]
     for a, b in zip(first, second, strict=True):
         assert a.keys() == b.keys()
-        np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-4)
+        np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-5)
     final, other = np.load(one / "final.npz"), np.load(two / "final.npz")
     for name in final.files:
         np.testing.assert_allclose(
-            final[name], other[name], rtol=1e-3, atol=1e-5, err_msg=name
+            final[name], other[name], rtol=1e-5, atol=1e-6, err_msg=name
         )
 
 
@@ -113,5 +113,5 @@ def test_a_signal_to_one_process_stops_both_and_one_device_goes_on(
     common = [row for row in rows(tmp_path) if "first" in row][:12]
     expected = [row for row in rows(one_process) if "first" in row][:12]
     np.testing.assert_allclose(
-        [row["error"] for row in common], [row["error"] for row in expected], rtol=1e-4
+        [row["error"] for row in common], [row["error"] for row in expected], rtol=1e-5
     )

@@ -53,6 +53,11 @@ def test_progress_passes_the_items_on(lines):
     assert len(lines) > 1
 
 
+def test_batches_are_not_called_batchs(lines):
+    assert list(progress([7, 8], unit="test batch", stream=io.StringIO())) == [7, 8]
+    assert lines == ["2 test batches, done"]
+
+
 def test_progress_draws_a_bar_on_a_terminal():
     stream = Terminal()
     assert list(progress([7], total=1, unit="frame", stream=stream)) == [7]

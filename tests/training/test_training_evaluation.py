@@ -96,6 +96,37 @@ def test_a_prepared_evaluation_is_compiled_once(model):
     assert len(traces) == 1
 
 
+@pytest.mark.parametrize("devices", [1, 8])
+def test_several_predictors_read_a_split_once(model, devices):
+    task, params, model_state = model
+    reads = []
+
+    def counted():
+        for batch in toy_task.split_batches(11, 4):
+            reads.append(1)
+            yield batch
+
+    def constant(params, model_state, batch):
+        del params, model_state
+        return toy_task.Prediction(jnp.zeros(batch["target"].shape[0]))
+
+    each = training.make_evaluate_each(
+        task,
+        {"model": task.predict, "zero": constant},
+        mesh=training.data_mesh(devices),
+    )
+    found = each(params, model_state, counted())
+    assert len(reads) == 3
+    values, figures = run(model, 4, devices)
+    np.testing.assert_allclose(found["model"][0]["both"], values["both"], rtol=1e-6)
+    np.testing.assert_allclose(
+        found["model"][1]["squared"], figures["squared"], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        found["zero"][0]["squared"], values["both"][:, 1] ** 2, rtol=1e-6
+    )
+
+
 def test_resident_arrays_reach_predictions_and_metrics(model):
     _, params, model_state = model
     task = toy_task.make_toy_task(metrics={"offset": lambda p, b: b["index"] + b["by"]})

@@ -49,6 +49,7 @@ def main(args) -> int:
             every=args.save_every,
             preemption=preemption,
             evaluation=evaluation,
+            log=log,
         ),
     )
     try:
