@@ -41,6 +41,7 @@ VERBS: Mapping[str, Mapping[str, Verb]] = {
         "predict": _predict_images,
         "import_weights": _import_template_warp,
     },
+    "posture_pose": {"train": _train, "evaluate": _evaluate},
 }
 
 MODES = tuple(dict.fromkeys(mode for verbs in VERBS.values() for mode in verbs))
