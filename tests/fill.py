@@ -59,7 +59,9 @@ def golden(
 
 def golden_shapes(name: str) -> dict[str, list[int]]:
     """Returns names and shapes of a published state dict."""
-    return json.loads((GOLDEN / "template_warp" / f"{name}_state_dict.json").read_text())
+    return json.loads(
+        (GOLDEN / "template_warp" / f"{name}_state_dict.json").read_text()
+    )
 
 
 def waves(coefficients: np.ndarray, size: int) -> np.ndarray:

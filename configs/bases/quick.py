@@ -33,6 +33,10 @@ def shrink(config: ConfigDict, *, num_steps: int = 2) -> ConfigDict:
             small.views.num_groups = 8
             small.evaluation.segment = 16
             small.warmup_epochs = 0
+            small.data.labelled.subjects = ("S1",)
+            small.data.labelled.fraction = 1.0
+            small.data.unlabelled.subjects = ("S5",)
+            small.data.test.subjects = ("S9",)
             for branch in ("labelled", "unlabelled", "test"):
                 small.data[branch].input_2d = "gt"
             small.ignore_nose = False

@@ -41,7 +41,6 @@ from posejax.data.pose_files import write_keypoints as write_keypoints
 from posejax.data.pose_files import write_poses_3d as write_poses_3d
 from posejax.data.pose_sequences import PoseSequences as PoseSequences
 from posejax.data.pose_sequences import insert_nose as insert_nose
-from posejax.data.pose_sequences import pose_sequences as pose_sequences
 from posejax.data.pose_sequences import subset_frames as subset_frames
 from posejax.data.pose_source import read_pose_set as read_pose_set
 from posejax.data.pose_windows import chunk_entries as chunk_entries

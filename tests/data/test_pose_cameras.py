@@ -110,7 +110,9 @@ def test_normalisation_by_hand():
         ],
         atol=2e-7,
     )
-    np.testing.assert_allclose(camera.translation, [1.841107, 4.955285, 1.563445], atol=1e-6)
+    np.testing.assert_allclose(
+        camera.translation, [1.841107, 4.955285, 1.563445], atol=1e-6
+    )
     assert camera.extrinsics.shape == (7,)
     assert camera.azimuth_deg == 70
 
@@ -140,7 +142,9 @@ def test_unknown_cameras_are_refused_by_name(subject, camera, words):
 def test_humaneva_cameras_have_no_lens_and_know_their_subjects():
     cameras = humaneva_cameras("Unlabeled/Validate/S2")
     assert [camera.azimuth_deg for camera in cameras] == [0, -90, 90]
-    np.testing.assert_allclose(cameras[0].translation, [4.1129121, 0.6264929, 1.5452988])
+    np.testing.assert_allclose(
+        cameras[0].translation, [4.1129121, 0.6264929, 1.5452988]
+    )
     with pytest.raises(ValueError, match="no intrinsics"):
         projected_pixels(np.zeros((1, 3), np.float32), cameras[0])
     with pytest.raises(ValueError, match="subject is 'Train/S4'"):

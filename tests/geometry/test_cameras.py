@@ -103,7 +103,7 @@ def test_a_point_in_the_camera_is_projected_to_the_centre_without_gradient(proje
 
 @pytest.mark.usefixtures("float64")
 def test_camera_gradients_are_derivatives_and_a_batch_equals_a_loop():
-    lens = jnp.asarray(LENS) * (1 + 0.1 * jnp.arange(3.0)[:, None])
+    lens = jnp.asarray(LENS)[None] * (1 + 0.1 * jnp.arange(3.0)[:, None])
     orientation, translation, world = quaternions(5, 3), points(6, 3), points(7, 3, 4)
 
     def seen(world, orientation, translation, lens):

@@ -128,7 +128,7 @@ def test_an_unknown_name_is_refused_with_the_legal_ones():
 @pytest.mark.usefixtures("float64")
 def test_gradients_of_reprojection_are_derivatives_and_a_batch_equals_a_loop():
     pose, picture = arrays(4, 3)
-    lens = jnp.asarray(LENS) * (1 + 0.1 * jnp.arange(3.0)[:, None])
+    lens = jnp.asarray(LENS)[None] * (1 + 0.1 * jnp.arange(3.0)[:, None])
     scale = jnp.array([0.3, 0.5, 0.7])
 
     def every_loss(pose, picture, lens, scale):
