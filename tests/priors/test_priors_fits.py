@@ -64,9 +64,9 @@ def test_a_fit_follows_from_its_seed():
 
 
 def test_lengths_that_give_no_density_are_refused():
+    lengths = np.ones((3, 16))
+    lengths[1, 2] = 0
     with pytest.raises(ValueError, match="1 are not positive"):
-        lengths = np.ones((3, 16))
-        lengths[1, 2] = 0
         priors.bone_proportion_prior(lengths)
     with pytest.raises(ValueError, match="15 ratios are the same in all 3 poses"):
         priors.bone_proportion_prior(np.ones((3, 16)))
@@ -237,7 +237,7 @@ def test_other_frames_other_kinds_and_absent_files_are_refused(tmp_path):
     path = rewritten(source, tmp_path / "prior.npz", normal_sign=signs)
     with pytest.raises(ValueError, match="normal_sign is"):
         priors.load_joint_mobility(path)
-    with pytest.raises(ValueError, match="the arrays ratio_names.* are missing"):
+    with pytest.raises(ValueError, match=r"the arrays ratio_names.* are missing"):
         priors.load_bone_proportion(source)
     with pytest.raises(FileNotFoundError, match="there is no such prior file"):
         priors.load_joint_mobility(tmp_path / "absent.npz")
