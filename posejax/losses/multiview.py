@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from posejax.checks import require_choice, unknown
+from posejax.checks import require_choice
 from posejax.geometry.alignment import rigid_transform
 from posejax.geometry.bones import (
     FREE_BONE_LENGTH_ORDER,
@@ -167,4 +167,4 @@ def _norm(vectors: Array, order: int) -> Array:
         case 2:
             return safe_norm(vectors)
         case other:
-            raise unknown("norm_order", other, ("1", "2"))
+            raise ValueError(f"norm_order is {other!r}; expected 1 or 2.")

@@ -28,9 +28,9 @@ def log_likelihood(
     Reference:
       Amadi and Agam, PosturePose, Sensors 2023, 23(24), 9749.
 
-    >>> import posejax.priors
-    >>> poses = np.random.default_rng(0).normal(size=(99, 17, 3))
-    >>> prior = posejax.priors.fit_bone_proportion(poses)
+    >>> import jax.numpy as jnp
+    >>> import numpy as np
+    >>> prior = BoneProportionPrior(np.zeros(15), np.ones(15), 0.05)
     >>> print(log_likelihood(prior, jnp.ones((4, 17, 3))).shape)
     (4, 15)
     """

@@ -50,7 +50,7 @@ def save_prior(
     prior: BoneProportionPrior | JointMobilityPrior,
     *,
     description: Mapping[str, Any],
-) -> None:
+) -> pathlib.Path:
     """Writes a prior.
 
     Args:
@@ -58,6 +58,9 @@ def save_prior(
       prior: What to write.
       description: What to say of it, in values that JSON knows: number of poses,
         source. Kind, unit, skeleton and bones are added.
+
+    Returns:
+      The path of the file.
 
     Raises:
       ValueError: If `path` does not end in .npz.
@@ -75,6 +78,7 @@ def save_prior(
     numbers = {name: getattr(prior, name) for name in shapes}
     text = json.dumps({**description, **fixed})
     np.savez(path, **names, **numbers, description=np.array(text))
+    return path
 
 
 def load_bone_proportion(path: str | os.PathLike[str]) -> BoneProportionPrior:

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from fill import golden
+from tests.fill import golden
 from jax.test_util import check_grads
 
 from posejax import geometry

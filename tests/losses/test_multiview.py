@@ -202,7 +202,9 @@ def test_no_group_means_no_loss_and_no_gradient():
 def test_consistency_losses_keep_float32():
     pose, root = (x.astype(jnp.float32) for x in poses(12))
     camera = {k: v.astype(jnp.float32) for k, v in cameras(13).items()}
-    assert {x.dtype for x in every(pose, root, **camera).values()} == {jnp.float32}
+    assert {x.dtype for x in every(pose, root, **camera).values()} == {
+        jnp.dtype(jnp.float32)
+    }
 
 
 def test_unknown_names_are_refused():
@@ -213,7 +215,7 @@ def test_unknown_names_are_refused():
         losses.pose_consistency_loss(pose, root, pairing="ancor", **cameras(15))
     with pytest.raises(ValueError, match="kind is 'unit'; expected one of"):
         losses.posture_consistency_loss(pose, LENGTHS, kind="unit")
-    with pytest.raises(ValueError, match="norm_order is 3; expected one of '1', '2'"):
+    with pytest.raises(ValueError, match="norm_order is 3; expected 1 or 2"):
         losses.posture_consistency_loss(pose, LENGTHS, norm_order=3)
 
 
@@ -252,7 +254,7 @@ def test_consistency_losses_equal_the_stored_ones(case):
         found = {}
         if with_cameras != "0":
             loss = losses.pose_consistency_loss(
-                pose.at[..., 0, :].set(0.0),
+                pose,
                 root,
                 pairing=PAIRINGS[int(with_cameras) - 1],
                 use_trajectory=what == "ta",

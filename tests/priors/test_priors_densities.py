@@ -143,10 +143,19 @@ def test_degenerate_poses_have_finite_losses_and_gradients(loss):
 
 def test_a_pose_at_the_peak_of_a_narrow_density_does_not_overflow():
     pose = bodies(1)[0].astype(jnp.float32)
-    mean = np.asarray(priors.bone_ratios(pose), np.float64)
-    narrow = priors.BoneProportionPrior(mean, np.full(15, 1e-200), 0.0)
-    loss = priors.bone_proportion_loss(pose, narrow)
-    np.testing.assert_allclose(loss, -0.1 * narrow.log_peak[0], rtol=1e-6)
+    vectors = np.asarray(free_bone_vectors(pose), np.float64)
+    moments = []
+    for names in ([[name] for name in RANK1], RANK2):
+        members = np.array([[FREE_BONES.index(n) for n in row] for row in names])
+        mean = vectors[members].reshape(len(names), -1)
+        variance = np.tile(1e-16 * np.eye(mean.shape[1]), (len(names), 1, 1))
+        moments += [mean, variance, np.linalg.inv(variance)]
+    narrow = priors.JointMobilityPrior(*moments, grouped=True)
+    found = priors.log_likelihood(narrow, pose)[-1]
+    expected = -3 * np.log(2 * np.pi * 1e-16)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert np.isinf(jnp.exp(found))
+    assert np.isfinite(priors.joint_mobility_loss(pose, narrow))
 
 
 @pytest.mark.usefixtures("float64")
@@ -197,6 +206,7 @@ def test_likelihoods_losses_and_gradients_equal_the_stored_ones(name):
         ("bpc_loss", lambda p: priors.bone_proportion_loss(p, proportion())),
         ("jmc_loss", lambda p: priors.joint_mobility_loss(p, mobility(), ranks=ranks)),
     ):
-        value, gradient = jax.value_and_grad(lambda p, loss=loss: loss(p).mean())(pose)
+        mean = jax.jit(jax.value_and_grad(lambda p, loss=loss: loss(p).mean()))
+        value, gradient = mean(pose)
         np.testing.assert_allclose(value, arrays[f"out/{key}"], rtol=1e-12)
         np.testing.assert_allclose(gradient, arrays[f"grad/{key}"], atol=1e-13)
