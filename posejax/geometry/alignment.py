@@ -8,6 +8,8 @@ so that every operation runs over the whole batch. Its derivative is the closed 
 the polar factor's, which exists wherever the rotation itself is unique.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -20,8 +22,9 @@ from posejax.numerics import safe_divide, safe_sqrt
 _SWEEPS = 4
 _PAIRS = ((0, 1), (0, 2), (1, 2))
 
-_Vector = tuple[Array, Array, Array]
-_Matrix = tuple[_Vector, _Vector, _Vector]
+# Three entries, three rows: one array each, of the shape of the batch.
+_Vector = Sequence[Array]
+_Matrix = Sequence[_Vector]
 
 
 def best_rotation(
@@ -113,8 +116,8 @@ def rigid_alignment(
       The moved source, same unit; its centroid is the target's.
 
     >>> pose = jnp.array([[0.0, 0, 0], [1, 0, 0], [0, 2, 0]])
-    >>> print(rigid_alignment(pose + 1.0, pose)[2].round(3))
-    [0. 2. 0.]
+    >>> print(rigid_alignment(pose, pose + 1.0)[2].round(3))
+    [1. 3. 1.]
     """
     return jnp.stack(_aligned(source, target, with_scale=False), axis=-1)
 
@@ -133,8 +136,8 @@ def similarity_alignment(
       every joint at the target's centroid.
 
     >>> pose = jnp.array([[0.0, 0, 0], [1, 0, 0], [0, 2, 0]])
-    >>> print(similarity_alignment(5 * pose + 1, pose)[1].round(3))
-    [1. 0. 0.]
+    >>> print(similarity_alignment(5 * pose, pose + 1.0)[1].round(3))
+    [2. 1. 1.]
     """
     return jnp.stack(_aligned(source, target, with_scale=True), axis=-1)
 
@@ -193,10 +196,7 @@ def _covariance(source: Array, target: Array) -> Array:
 
 
 def _entries(matrix: Array) -> _Matrix:
-    first, second, third = (
-        tuple(matrix[..., i, j] for j in range(3)) for i in range(3)
-    )
-    return first, second, third  # pyright: ignore[reportReturnType] # three of three
+    return tuple(tuple(matrix[..., i, j] for j in range(3)) for i in range(3))
 
 
 def _stacked(rows: _Matrix) -> Array:
@@ -213,9 +213,11 @@ def _rotation(covariance: _Matrix) -> tuple[_Matrix, Array]:
     unit = jnp.where(size > 0, size, 1.0)
     # U^T C^T = diag(S) V^T: turned in their planes until they are orthogonal, the rows
     # of C become s_i u_i, and those of the identity v_i.
-    rows = [tuple(entry / unit for entry in row) for row in covariance]
+    rows: list[_Vector] = [tuple(entry / unit for entry in row) for row in covariance]
     one, zero = jnp.ones_like(unit), jnp.zeros_like(unit)
-    axes = [tuple(one if i == j else zero for j in range(3)) for i in range(3)]
+    axes: list[_Vector] = [
+        tuple(one if i == j else zero for j in range(3)) for i in range(3)
+    ]
     for p, q in _PAIRS * _SWEEPS:
         cosine, sine = _jacobi(rows[p], rows[q])
         for vectors in (rows, axes):
@@ -225,13 +227,8 @@ def _rotation(covariance: _Matrix) -> tuple[_Matrix, Array]:
             )
     _sort_descending(rows, axes)
     frame = _frame(rows[0], rows[1])
-    total = sum(_dot(a, u) for a, u in zip(rows, frame, strict=True))
-    rotation = tuple(
-        tuple(
-            sum(v[i] * u[j] for v, u in zip(axes, frame, strict=True)) for j in range(3)
-        )
-        for i in range(3)
-    )
+    rotation = _product(axes, frame)
+    total = _inner(rows, frame)
     return rotation, total * size
 
 
@@ -258,7 +255,7 @@ def _rotation_jvp(primals, tangents):
     divisor = jnp.where(is_free, 1.0, unit * determinant)
     w = [jnp.where(is_free, 0.0, _dot(row, skew) / divisor) for row in adjugate]
     d_rotation = tuple(_cross(row, w) for row in rotation)
-    d_total = sum(_dot(r, d) for r, d in zip(rotation, tangents[0], strict=True))
+    d_total = _inner(rotation, tangents[0])
     return (rotation, total), (d_rotation, d_total)
 
 
@@ -319,10 +316,7 @@ def _combined(x: Array, a: _Vector, y: Array, b: _Vector) -> _Vector:
 
 
 def _selected(condition: Array, a: _Vector, b: _Vector) -> _Vector:
-    first, second, third = (
-        jnp.where(condition, x, y) for x, y in zip(a, b, strict=True)
-    )
-    return first, second, third
+    return tuple(jnp.where(condition, x, y) for x, y in zip(a, b, strict=True))
 
 
 def _unit(a: _Vector) -> _Vector:
@@ -330,8 +324,16 @@ def _unit(a: _Vector) -> _Vector:
     return a[0] * inverse, a[1] * inverse, a[2] * inverse
 
 
-def _product(a: _Matrix, b: _Matrix) -> list:
+def _product(a: _Matrix, b: _Matrix) -> _Matrix:
     """Entries of A^T B."""
-    return [
-        [sum(a[k][i] * b[k][j] for k in range(3)) for j in range(3)] for i in range(3)
-    ]
+    return tuple(
+        tuple(
+            a[0][i] * b[0][j] + a[1][i] * b[1][j] + a[2][i] * b[2][j] for j in range(3)
+        )
+        for i in range(3)
+    )
+
+
+def _inner(a: _Matrix, b: _Matrix) -> Array:
+    """Trace of A^T B."""
+    return _dot(a[0], b[0]) + _dot(a[1], b[1]) + _dot(a[2], b[2])

@@ -15,6 +15,7 @@ from posejax.checks import require_choice
 from posejax.geometry.alignment import rigid_transform
 from posejax.geometry.bones import (
     FREE_BONE_LENGTH_ORDER,
+    VIDEOPOSE_PARENTS,
     bone_lengths,
     free_bone_vectors,
 )
@@ -95,7 +96,8 @@ def posture_consistency_loss(
         of `geometry.bones.BONES`.
       kind: What is compared: "vectors", which have the bones' lengths (the loss is
         then in square metres), "unit_vectors", or "unit_vectors_and_lengths", which
-        adds the mean absolute difference of bone lengths.
+        adds the mean absolute difference of the lengths of the bones of
+        `geometry.bones.VIDEOPOSE_PARENTS`.
       norm_order: 1 for the sum of absolute differences over x, y, z, 2 for their
         Euclidean norm.
       plane: Whether a "joint" or a "pair" fixes the plane of the torso's bones.
@@ -124,7 +126,7 @@ def posture_consistency_loss(
     differences = differences * lengths.reshape((1,) * (vectors.ndim - 2) + (16, 1))
     loss = jnp.mean(_norm(differences, norm_order), axis=(-3, -2, -1))
     if kind == "unit_vectors_and_lengths":
-        own = bone_lengths(poses)
+        own = bone_lengths(poses, parents=VIDEOPOSE_PARENTS)
         changes = jnp.abs(own[..., :1, :, :] - own[..., 1:, :, :])
         loss = loss + jnp.mean(changes, axis=(-3, -2, -1))
     return loss

@@ -199,7 +199,7 @@ def test_the_derivative_of_the_scale():
     source, target = (
         jnp.asarray(x) for x in np.random.default_rng(8).normal(size=(2, 3, 4, 2))
     )
-    check_grads(geometry.least_squares_scale, (source, target), order=1)
+    check_grads(jax.jit(geometry.least_squares_scale), (source, target), order=1)
 
 
 @pytest.mark.golden

@@ -8,6 +8,7 @@ from fill import golden
 from jax.test_util import check_grads
 
 from posejax import geometry, losses
+from posejax.geometry.bones import VIDEOPOSE_PARENTS
 from posejax.losses.multiview import PAIRINGS, POSTURES
 from posejax.numerics import masked_mean
 
@@ -114,7 +115,7 @@ def test_posture_differences_are_weighted_by_the_mean_length_of_their_bone():
 def test_bone_lengths_are_compared_with_those_of_the_anchor():
     one = poses(5)[0][:1]
     views = jnp.concatenate([one, 2 * one, 3 * one])
-    lengths = geometry.bone_lengths(one)
+    lengths = geometry.bone_lengths(one, parents=VIDEOPOSE_PARENTS)
     loss = losses.posture_consistency_loss(
         views, jnp.zeros(16), kind="unit_vectors_and_lengths"
     )
