@@ -39,33 +39,50 @@ def _own_videos() -> type:
     return own_videos_dataset_builder.Builder
 
 
+def _human36m_poses() -> type:
+    from datasets.human36m_poses import human36m_poses_dataset_builder
+
+    return human36m_poses_dataset_builder.Builder
+
+
+def _mocap() -> type:
+    from datasets.mocap import mocap_dataset_builder
+
+    return mocap_dataset_builder.Builder
+
+
 BUILDERS: dict[str, Callable[[], type]] = {
     "people_sample": _people_sample,
     "human36m": _human36m,
     "own_videos": _own_videos,
+    "human36m_poses": _human36m_poses,
+    "mocap": _mocap,
 }
 
-NEEDS_FILES = frozenset({"human36m", "own_videos"})
+NEEDS_FILES = frozenset(BUILDERS) - {"people_sample"}
 
 
 def prepare(
     name: str,
     *,
-    config: str = "crops",
+    config: str | None = None,
     data_dir: str | os.PathLike[str] = "data",
     manual_dir: str | os.PathLike[str] | None = None,
     progress: str = "auto",
     num_workers: int | None = None,
+    allow_pickle: bool = False,
 ) -> pathlib.Path:
     """Prepares a data set, or finds it prepared.
 
     Args:
       name: Name of the data set, a key of `BUILDERS`.
-      config: Name of the builder's configuration.
+      config: Name of the builder's configuration; None means its first.
       data_dir: Folder of prepared sets; this one goes to `<name>/<config>/<version>`.
       manual_dir: Folder of the raw files, for sets that are not drawn by a program.
       progress: "bar", "lines", "none", or "auto": a bar on a terminal, else lines.
       num_workers: Number of processes; None means all processors.
+      allow_pickle: Whether raw files that are pickles may be read, with a reader that
+        rebuilds arrays and nothing else.
 
     Returns:
       The folder of the prepared set.
@@ -77,6 +94,7 @@ def prepare(
     """
     builder_class = _builder_class(name)
     names = [c.name for c in builder_class.BUILDER_CONFIGS]
+    config = names[0] if config is None else config
     if config not in names:
         raise ValueError(f"config is {config!r}; {name} has {_nearest(config, names)}.")
     root = pathlib.Path(data_dir).expanduser().absolute()
@@ -91,6 +109,7 @@ def prepare(
         if not final.exists():
             builder.progress = progress
             builder.num_workers = num_workers
+            builder.allow_pickle = allow_pickle
             builder.cache_dir = root / name / ".decoded" / config
             _build(builder, final, root / name, manual_dir)
     return final
@@ -212,11 +231,16 @@ def _parser() -> argparse.ArgumentParser:
         description=(__doc__ or "").partition("\n\n")[0],
     )
     parser.add_argument("name", help=", ".join(BUILDERS))
-    parser.add_argument("--config", default="crops", help="builder configuration")
+    parser.add_argument("--config", help="builder configuration (default: its first)")
     parser.add_argument("--manual_dir", help="folder of the raw files")
     parser.add_argument("--data_dir", default="data", help="folder of prepared sets")
     parser.add_argument(
         "--num_workers", type=int, help="processes (default: one per processor)"
+    )
+    parser.add_argument(
+        "--allow_pickle",
+        action="store_true",
+        help="read raw files that are pickles, with a reader that runs no code",
     )
     return parser
 
@@ -232,6 +256,7 @@ def main(argv: list[str] | None = None) -> int:
             data_dir=args.data_dir,
             manual_dir=args.manual_dir,
             num_workers=args.num_workers,
+            allow_pickle=args.allow_pickle,
         )
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command goes on where it stopped\n")

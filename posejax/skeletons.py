@@ -17,7 +17,7 @@ class Skeleton:
     Attributes:
       name: Key in `SKELETONS`.
       joints: Joint names in array order, each once.
-      parents: Index of each joint's parent; -1 for the root.
+      parents: Index of each joint's parent, which may stand behind it; -1 for the root.
       left_right: Index pairs (left, right) that change places in a mirrored picture.
     """
 
@@ -130,7 +130,163 @@ TEMPLATE_15 = Skeleton(
     left_right=((4, 1), (5, 2), (6, 3), (12, 9), (13, 10), (14, 11)),
 )
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (H36M_32, TEMPLATE_15)}
+# The 17 joints of Human3.6M that pose estimators predict. The head hangs on the nose:
+# thorax, nose, head_top. Other trees of the same joints belong to the bones' code.
+H36M_17 = Skeleton(
+    name="h36m_17",
+    joints=(
+        "pelvis",
+        "right_hip",
+        "right_knee",
+        "right_ankle",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "spine",
+        "thorax",
+        "nose",
+        "head_top",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+        "right_shoulder",
+        "right_elbow",
+        "right_wrist",
+    ),
+    parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
+    left_right=((4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16)),
+)
+
+# The same without the nose, as some detectors give it; the head hangs on the thorax.
+H36M_16 = Skeleton(
+    name="h36m_16",
+    joints=(*H36M_17.joints[:9], *H36M_17.joints[10:]),
+    parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 8, 10, 11, 8, 13, 14),
+    left_right=((4, 1), (5, 2), (6, 3), (10, 13), (11, 14), (12, 15)),
+)
+
+# The keypoints of COCO. Its limbs contain circles; this tree keeps those that lead from
+# the nose over eyes and ears down each side.
+COCO_17 = Skeleton(
+    name="coco_17",
+    joints=(
+        "nose",
+        "left_eye",
+        "right_eye",
+        "left_ear",
+        "right_ear",
+        "left_shoulder",
+        "right_shoulder",
+        "left_elbow",
+        "right_elbow",
+        "left_wrist",
+        "right_wrist",
+        "left_hip",
+        "right_hip",
+        "left_knee",
+        "right_knee",
+        "left_ankle",
+        "right_ankle",
+    ),
+    parents=(-1, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
+    left_right=tuple((i, i + 1) for i in range(1, 17, 2)),
+)
+
+# The keypoints of MPII. Children stand before their parents in the legs and the right
+# arm.
+MPII_16 = Skeleton(
+    name="mpii_16",
+    joints=(
+        "right_ankle",
+        "right_knee",
+        "right_hip",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "pelvis",
+        "thorax",
+        "upper_neck",
+        "head_top",
+        "right_wrist",
+        "right_elbow",
+        "right_shoulder",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+    ),
+    parents=(1, 2, 6, 6, 3, 4, -1, 6, 7, 8, 11, 12, 7, 7, 13, 14),
+    left_right=((3, 2), (4, 1), (5, 0), (13, 12), (14, 11), (15, 10)),
+)
+
+# HumanEva with the two ends of neighbouring body parts averaged, as its own evaluation
+# does.
+HUMANEVA_15 = Skeleton(
+    name="humaneva_15",
+    joints=(
+        "pelvis",
+        "thorax",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+        "right_shoulder",
+        "right_elbow",
+        "right_wrist",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "right_hip",
+        "right_knee",
+        "right_ankle",
+        "head",
+    ),
+    parents=(-1, 0, 1, 2, 3, 1, 5, 6, 0, 8, 9, 0, 11, 12, 1),
+    left_right=((2, 5), (3, 6), (4, 7), (8, 11), (9, 12), (10, 13)),
+)
+
+# HumanEva with both ends of its ten body parts. An elbow or knee is two points: the far
+# end of one part and the near end of the next.
+HUMANEVA_20 = Skeleton(
+    name="humaneva_20",
+    joints=(
+        "pelvis",
+        "torso_top",
+        "head_bottom",
+        "left_shoulder",
+        "left_upper_arm_end",
+        "left_lower_arm_start",
+        "left_wrist",
+        "right_shoulder",
+        "right_upper_arm_end",
+        "right_lower_arm_start",
+        "right_wrist",
+        "left_hip",
+        "left_upper_leg_end",
+        "left_lower_leg_start",
+        "left_ankle",
+        "right_hip",
+        "right_upper_leg_end",
+        "right_lower_leg_start",
+        "right_ankle",
+        "head",
+    ),
+    parents=(-1, 0, 1, 1, 3, 4, 5, 1, 7, 8, 9, 0, 11, 12, 13, 0, 15, 16, 17, 2),
+    left_right=(
+        *((3 + i, 7 + i) for i in range(4)),
+        *((11 + i, 15 + i) for i in range(4)),
+    ),
+)
+
+_ALL = (
+    H36M_32,
+    TEMPLATE_15,
+    H36M_17,
+    H36M_16,
+    COCO_17,
+    MPII_16,
+    HUMANEVA_15,
+    HUMANEVA_20,
+)
+SKELETONS = {skeleton.name: skeleton for skeleton in _ALL}
 
 # Joint sets whose names do not say which joint of one is which joint of the other:
 # for each joint of the second set, its index in the first.
@@ -160,6 +316,8 @@ def remap(source: Skeleton, target: Skeleton) -> Int[np.ndarray, " joints"]:
 
     >>> remap(H36M_32, TEMPLATE_15)[:4].tolist()
     [0, 6, 7, 8]
+    >>> remap(H36M_32, H36M_17)[8:12].tolist()
+    [13, 14, 15, 17]
     """
     known = _CORRESPONDENCES.get((source.name, target.name))
     if known is not None:

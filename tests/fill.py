@@ -16,7 +16,7 @@ import zlib
 
 import numpy as np
 
-GOLDEN = pathlib.Path(__file__).parent / "golden" / "template_warp"
+GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
 def fill(name: str, shape: tuple[int, ...], salt: int = 0) -> np.ndarray:
@@ -48,16 +48,20 @@ def fill_state_dict(
     return filled
 
 
-def golden(name: str) -> tuple[dict[str, np.ndarray], dict]:
+def golden(
+    name: str, *, system: str = "template_warp"
+) -> tuple[dict[str, np.ndarray], dict]:
     """Returns the arrays and the settings of a golden file."""
-    with np.load(GOLDEN / f"{name}.npz") as file:
+    with np.load(GOLDEN / system / f"{name}.npz") as file:
         arrays = {key: file[key] for key in file.files}
     return arrays, json.loads(str(arrays.pop("meta")))
 
 
 def golden_shapes(name: str) -> dict[str, list[int]]:
     """Returns names and shapes of a published state dict."""
-    return json.loads((GOLDEN / f"{name}_state_dict.json").read_text())
+    return json.loads(
+        (GOLDEN / "template_warp" / f"{name}_state_dict.json").read_text()
+    )
 
 
 def waves(coefficients: np.ndarray, size: int) -> np.ndarray:

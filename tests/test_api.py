@@ -9,10 +9,10 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent / "posejax"
 SUBPACKAGES = (
-    "data", "geometry", "importers", "losses", "metrics", "models", "render",
-    "tasks", "training",
+    "data", "geometry", "importers", "losses", "metrics", "models", "priors",
+    "render", "tasks", "training",
 )  # fmt: skip
-MATHS = ("geometry", "losses", "metrics")
+MATHS = ("geometry", "losses", "metrics", "priors")
 MODULES = ("numerics", "skeletons", "templates", "optimizers")
 
 

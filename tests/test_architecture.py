@@ -21,6 +21,7 @@ LAYERS = {
     "losses": {"geometry", "numerics", "skeletons", "templates", "checks"},
     "metrics": {"geometry", "numerics", "skeletons", "templates", "checks"},
     "models": {"geometry", "numerics", "templates", "checks"},
+    "priors": {"geometry", "numerics", "skeletons", "checks"},
     "data": {"skeletons", "templates", "checks"},
     "optimizers": {"checks"},
     "importers": {"models", "templates", "checks"},
@@ -28,7 +29,7 @@ LAYERS = {
     "training": {"typing", "numerics", "checks"},
     "tasks": {
         "checks", "typing", "numerics", "skeletons", "templates", "geometry",
-        "losses", "metrics", "models", "data", "optimizers", "importers",
+        "losses", "metrics", "models", "priors", "data", "optimizers", "importers",
     },
     "procedures": {"*"},
     "main": {"checks", "console", "procedures"},

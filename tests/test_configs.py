@@ -17,6 +17,7 @@ from posejax.procedures.train import train
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = sorted((ROOT / "configs").glob("*.py"))
 RUNS = [path for path in FILES if path.stem != "__init__"]
+QUICK = ("mse_natural", "posture_pose_gt_27")  # one run of each system
 
 
 def load(path, variant=""):
@@ -31,7 +32,8 @@ def data_dir(tmp_path_factory):
     from datasets.prepare import prepare
 
     directory = tmp_path_factory.mktemp("data")
-    prepare("people_sample", config="tiny", data_dir=str(directory))
+    for config in ("tiny", "poses_tiny"):
+        prepare("people_sample", config=config, data_dir=str(directory))
     return str(directory)
 
 
@@ -79,9 +81,11 @@ def test_the_sample_section_changes_only_fields_that_exist(path):
     merged = apply_sample(config, {"batch_size": 2})
     assert merged.data.name == "people_sample"
     assert merged.batch_size == 2
-    assert merged.template == config.template
-    assert merged.weights.pixel == config.weights.pixel
-    assert merged.data.pairing == config.data.pairing
+    assert merged.seed == config.seed
+    assert merged.weights == config.weights
+    if config.system == "template_warp":
+        assert merged.template == config.template
+        assert merged.data.pairing == config.data.pairing
 
 
 def test_the_variant_for_own_videos_changes_the_data_set():
@@ -111,7 +115,14 @@ def trained_steps(workdir):
     return [row["step"] for row in rows if "total" in row]
 
 
-@pytest.mark.parametrize("path", RUNS, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=() if path.stem in QUICK else pytest.mark.slow)
+        for path in RUNS
+    ],
+    ids=lambda p: p.stem,
+)
 def test_a_config_trains_a_step_resumes_and_evaluates(
     path, data_dir, tmp_path, monkeypatch
 ):
@@ -123,7 +134,7 @@ def test_a_config_trains_a_step_resumes_and_evaluates(
     assert figures["test"]["frames"] > 0
     result = json.loads((tmp_path / "run/evaluation/test.json").read_text())
     assert result["step"] == 2
-    assert set(result["baselines"]) == {"resting template", "mean training pose"}
+    assert len(result["baselines"]) == 2
 
 
 @pytest.mark.slow

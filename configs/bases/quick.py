@@ -26,6 +26,20 @@ def shrink(config: ConfigDict, *, num_steps: int = 2) -> ConfigDict:
             small.translator_features = (4, 4, 4, 4)
             small.vgg.weights = "random"
             small.vgg.widths = (4, 4, 8)
+        case "posture_pose":
+            small.data.config = "poses_tiny"
+            small.model.filter_widths = tuple(small.model.filter_widths)[:2]
+            small.model.channels = 8
+            small.views.num_groups = 8
+            small.evaluation.segment = 16
+            small.warmup_epochs = 0
+            small.data.labelled.subjects = ("S1",)
+            small.data.labelled.fraction = 1.0
+            small.data.unlabelled.subjects = ("S5",)
+            small.data.test.subjects = ("S9",)
+            for branch in ("labelled", "unlabelled", "test"):
+                small.data[branch].input_2d = "gt"
+            small.ignore_nose = False
         case other:
             raise ValueError(f"shrink does not know system {other!r}; add its sizes.")
     return small

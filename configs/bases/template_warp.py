@@ -120,7 +120,6 @@ def _small() -> dict:
         "output_scale": 0.05,
         "warp": "gaussian",
         "vgg": {"weights": "random", "widths": (16, 32, 64)},
-        "weights": {"anchor": 2.0},
         # Few steps: a decay in place of a long tail, and no step thrown away by the
         # outliers that far-flung parts make.
         "optimizer": {"learning_rate": 7e-4, "decay": "cosine", "clip_norm": 1.0},

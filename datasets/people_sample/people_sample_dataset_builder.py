@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from datasets import records
+from datasets import pose_records, records
 from datasets.base import OrderedBuilder
-from datasets.people_sample import crops, videos
+from datasets.people_sample import crops, poses, videos
 from datasets.people_sample.processes import num_processors
 
 SOURCE = (
@@ -25,11 +25,13 @@ class SampleConfig(tfds.core.BuilderConfig):
       crop_size: Side of the crops, pixels.
       tiny: Whether it is a few pictures only, for tests.
       whole_frames: Whether it holds whole videos in place of crops.
+      poses: Whether it holds poses and no pictures.
     """
 
     crop_size: int = 128
     tiny: bool = False
     whole_frames: bool = False
+    poses: bool = False
 
 
 class Builder(OrderedBuilder):
@@ -69,18 +71,33 @@ class Builder(OrderedBuilder):
             tiny=True,
             whole_frames=True,
         ),
+        SampleConfig(
+            name="poses",
+            description="35 recordings of 200 frames in 3-D, seen by four cameras.",
+            poses=True,
+        ),
+        SampleConfig(
+            name="poses_tiny",
+            description="6 recordings of 12 frames in 3-D, for tests.",
+            tiny=True,
+            poses=True,
+        ),
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:
-        whole = self.builder_config.whole_frames
-        size = self.builder_config.crop_size
-        return self.make_info(
-            features=videos.frame_features() if whole else records.frame_features(size),
-            description=Builder.__doc__,
-        )
+        config = self.builder_config
+        if config.poses:
+            features = pose_records.pose_features()
+        elif config.whole_frames:
+            features = videos.frame_features()
+        else:
+            features = records.frame_features(config.crop_size)
+        return self.make_info(features=features, description=Builder.__doc__)
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Any]]:
         del dl_manager
+        if self.builder_config.poses:
+            return self._poses()
         if self.builder_config.whole_frames:
             return self._clips()
         return self._crops()
@@ -121,6 +138,12 @@ class Builder(OrderedBuilder):
             split: enumerate(videos.clip_stream(group, num_workers=self._workers()))
             for split, group in clips.items()
         }
+
+    def _poses(self) -> dict[str, Iterator[Any]]:
+        made = poses.tiny_poses() if self.builder_config.tiny else poses.full_poses()
+        splits = pose_records.split_by_subject(made, test_subjects=poses.TEST_SUBJECTS)
+        self.set_metadata(pose_records.pose_metadata(made, splits, source=SOURCE))
+        return pose_records.record_streams(splits, tuple(made.layouts))
 
     def _generate_examples(self, **kwargs: Any) -> Iterator[Any]:
         raise RuntimeError(f"records come from _split_generators, not from {kwargs}.")

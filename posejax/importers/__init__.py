@@ -26,7 +26,29 @@ from posejax.importers.template_warp import (
 from posejax.importers.template_warp import (
     load_shape_template_checkpoint as load_shape_template_checkpoint,
 )
+from posejax.importers.temporal_model import (
+    ImportedTemporalCheckpoint as ImportedTemporalCheckpoint,
+)
+from posejax.importers.temporal_model import (
+    ImportedTemporalModel as ImportedTemporalModel,
+)
+from posejax.importers.temporal_model import (
+    TemporalArchitecture as TemporalArchitecture,
+)
+from posejax.importers.temporal_model import (
+    export_temporal_model as export_temporal_model,
+)
+from posejax.importers.temporal_model import (
+    import_temporal_checkpoint as import_temporal_checkpoint,
+)
+from posejax.importers.temporal_model import (
+    import_temporal_model as import_temporal_model,
+)
+from posejax.importers.temporal_model import (
+    load_temporal_checkpoint as load_temporal_checkpoint,
+)
 from posejax.importers.torch_state_dict import TorchFileError as TorchFileError
+from posejax.importers.torch_state_dict import UnreadObject as UnreadObject
 from posejax.importers.torch_state_dict import read_torch_file as read_torch_file
 from posejax.importers.vgg import import_vgg as import_vgg
 from posejax.importers.vgg import load_vgg_npz as load_vgg_npz

@@ -1,9 +1,10 @@
 """Which tensor of a published state dict is which of our parameters.
 
-A map is a tuple of `Entry`. PyTorch keeps convolutions as (out, in, rows, columns) and
-linear layers as (out, in); here they are (rows, columns, in, out) and (in, out). A
-linear layer behind a flattened image also needs its inputs in another order: PyTorch
-flattens channels first, we flatten channels last.
+A map is a tuple of `Entry`. PyTorch keeps convolutions as (out, in, rows, columns),
+those over time as (out, in, taps) and linear layers as (out, in); here they are
+(rows, columns, in, out), (taps, in, out) and (in, out). A linear layer behind a
+flattened image also needs its inputs in another order: PyTorch flattens channels first,
+we flatten channels last.
 """
 
 import math
@@ -23,7 +24,9 @@ class Entry(NamedTuple):
       name: Its name in the state dict.
       collection: "params" or "batch_stats".
       path: Where it lives in our tree.
-      layout: "same", "conv", "linear", or "flat" (linear behind a flattened image).
+      layout: "same", "conv", "linear", "flat" (linear behind a flattened image), "taps"
+        (convolution over time), or "pointwise" (one of a single tap that is a linear
+        layer here).
       channels: Channels of the flattened image, for "flat".
     """
 
@@ -112,6 +115,21 @@ def shape_template_regressor_entries(
     )
 
 
+def temporal_model_entries(num_blocks: int) -> tuple[Entry, ...]:
+    """Returns the map of the temporal model with `num_blocks` residual blocks."""
+    kernel = Entry("expand_conv.weight", "params", ("expand_conv", "kernel"), "taps")
+    entries = (kernel, *norm_entries("expand_bn", "expand_bn"))
+    for k in range(2 * num_blocks):
+        name, path = f"layers_conv.{k}.weight", (f"layers_conv_{k}", "kernel")
+        entries += (Entry(name, "params", path, "taps"),)
+        entries += norm_entries(f"layers_bn.{k}", f"layers_bn_{k}")
+    return (
+        *entries,
+        Entry("shrink.weight", "params", ("shrink", "kernel"), "pointwise"),
+        Entry("shrink.bias", "params", ("shrink", "bias"), "same"),
+    )
+
+
 def vgg_entries(layers: tuple[str, ...]) -> tuple[Entry, ...]:
     """Returns the map of the first layers of torchvision's VGG-19."""
     entries: tuple[Entry, ...] = ()
@@ -125,8 +143,10 @@ def to_ours(values: np.ndarray, entry: Entry) -> np.ndarray:
     match entry.layout:
         case "conv":
             return values.transpose(2, 3, 1, 0)
-        case "linear":
+        case "linear" | "taps":
             return values.T
+        case "pointwise":
+            return values[:, :, 0].T
         case "flat":
             side = math.isqrt(values.shape[1] // entry.channels)
             cells = values.reshape(-1, entry.channels, side, side)
@@ -140,8 +160,10 @@ def to_torch(values: np.ndarray, entry: Entry) -> np.ndarray:
     match entry.layout:
         case "conv":
             return values.transpose(3, 2, 0, 1)
-        case "linear":
+        case "linear" | "taps":
             return values.T
+        case "pointwise":
+            return values.T[:, :, None]
         case "flat":
             side = math.isqrt(values.shape[0] // entry.channels)
             cells = values.reshape(side, side, entry.channels, -1)
@@ -154,7 +176,9 @@ def torch_shape(shape: tuple[int, ...], entry: Entry) -> tuple[int, ...]:
     """Returns the shape in PyTorch's layout of our array of shape `shape`."""
     if entry.layout == "conv":
         return (shape[3], shape[2], shape[0], shape[1])
-    return shape[::-1] if entry.layout in ("linear", "flat") else shape
+    if entry.layout == "pointwise":
+        return (*shape[::-1], 1)
+    return shape[::-1] if entry.layout in ("linear", "flat", "taps") else shape
 
 
 def convert(
@@ -163,6 +187,7 @@ def convert(
     shapes: Mapping[str, Any],
     *,
     what: str,
+    check: str = "the scheme, the image size and the features",
     ignore_unused: bool = False,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Converts a state dict, strictly.
@@ -172,6 +197,7 @@ def convert(
       entries: The map of the network.
       shapes: `{"params": tree, "batch_stats": tree}` of anything with a `shape`.
       what: Name of the network, for the error.
+      check: What the user is to check, for the error.
       ignore_unused: True accepts tensors that the network has no place for.
 
     Returns:
@@ -210,7 +236,7 @@ def convert(
     if faults:
         raise ValueError(
             f"state_dict does not fit the {what} ({len(faults)} tensors): "
-            f"{'; '.join(faults)}. Check the scheme, the image size and the features."
+            f"{'; '.join(faults)}. Check {check}."
         )
     nested = {k: traverse_util.unflatten_dict(tree) for k, tree in trees.items()}
     return nested, unused

@@ -5,7 +5,10 @@ PyTorch 1.6 a zip archive of uncompressed members, `<root>/data.pkl` and
 `<root>/data/<key>` for each storage; before, a row of pickles (magic number, protocol,
 system description, object, storage keys) followed by each storage as a 64-bit length
 and its values. Only tensors, numbers, strings and plain containers are read: a pickle
-that asks for anything else is refused by name before anything of it is called.
+that asks for anything else is refused by name before anything of it is called. Objects
+of NumPy, such as the states of random generators that some training programs save
+beside their weights, are neither built nor refused: a stand-in without content takes
+their place.
 """
 
 import collections
@@ -57,6 +60,13 @@ class _StorageType(NamedTuple):
     dtype: np.dtype
 
 
+class UnreadObject:
+    """Stands for a pickled object of NumPy; what the file says of it is dropped."""
+
+    def __setstate__(self, state: Any) -> None:
+        """Drops the state."""
+
+
 def read_torch_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a check point or state dict as nested dictionaries of numpy arrays.
 
@@ -66,7 +76,7 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     Returns:
       The dictionary that was saved; ordered dictionaries become plain ones, tensors
       and parameters become read-only arrays of the same dtype (bfloat16 from
-      `ml_dtypes`), other values stay.
+      `ml_dtypes`), objects of NumPy become an `UnreadObject`, other values stay.
 
     Raises:
       FileNotFoundError: If there is no such file.
@@ -204,8 +214,15 @@ def _unpickle(file: io.BytesIO, storage: Callable[[Any], np.ndarray]) -> Any:
     # Fresh for each file: a pickle may set attributes of what it is given.
     allowed = _allowed_globals()
 
+    def unread(*_: Any) -> UnreadObject:
+        return UnreadObject()
+
     class Unpickler(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
+            # NumPy writes the bytes of an array as the encoding of a string.
+            codec = (module, name) == ("_codecs", "encode")
+            if module.partition(".")[0] == "numpy" or codec:
+                return unread
             if (module, name) not in allowed:
                 raise _Refused(f"{module}.{name}")
             return allowed[module, name]

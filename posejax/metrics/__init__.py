@@ -10,6 +10,25 @@ from posejax.metrics.keypoints import (
 from posejax.metrics.keypoints import pdj as pdj
 from posejax.metrics.keypoints import pdj_left_right_free as pdj_left_right_free
 from posejax.metrics.keypoints import swap_sides as swap_sides
+from posejax.metrics.orientation import (
+    bone_orientation_errors as bone_orientation_errors,
+)
+from posejax.metrics.orientation import j_mpboe as j_mpboe
+from posejax.metrics.orientation import (
+    joint_orientation_errors as joint_orientation_errors,
+)
+from posejax.metrics.orientation import mpboe as mpboe
+from posejax.metrics.pose_errors import mpjpe as mpjpe
+from posejax.metrics.pose_errors import mpjpe_per_joint as mpjpe_per_joint
+from posejax.metrics.pose_errors import n_mpjpe as n_mpjpe
+from posejax.metrics.pose_errors import n_mpjpe_per_joint as n_mpjpe_per_joint
+from posejax.metrics.pose_errors import p_mpjpe as p_mpjpe
+from posejax.metrics.pose_errors import p_mpjpe_per_joint as p_mpjpe_per_joint
+from posejax.metrics.pose_errors import velocity_error as velocity_error
+from posejax.metrics.pose_errors import (
+    velocity_error_per_joint as velocity_error_per_joint,
+)
+from posejax.metrics.pose_errors import weighted_mpjpe as weighted_mpjpe
 from posejax.metrics.proportions import ProportionConsistency as ProportionConsistency
 from posejax.metrics.proportions import proportion_consistency as proportion_consistency
 from posejax.metrics.proportions import segment_ratios as segment_ratios

@@ -2,6 +2,7 @@
 
 from posejax.models.layers import BatchNorm as BatchNorm
 from posejax.models.layers import Statistics as Statistics
+from posejax.models.layers import compute_dtype as compute_dtype
 from posejax.models.network import Network as Network
 from posejax.models.reconstructor import make_reconstructor as make_reconstructor
 from posejax.models.shape_template_regressor import PART_ORDER as PART_ORDER
@@ -14,5 +15,9 @@ from posejax.models.shape_template_regressor import (
 from posejax.models.template_regressor import (
     make_template_regressor as make_template_regressor,
 )
+from posejax.models.temporal_conv import TemporalModel as TemporalModel
+from posejax.models.temporal_conv import causal_shift as causal_shift
+from posejax.models.temporal_conv import make_temporal_model as make_temporal_model
+from posejax.models.temporal_conv import receptive_field as receptive_field
 from posejax.models.vgg import random_vgg_params as random_vgg_params
 from posejax.models.vgg import vgg_features as vgg_features

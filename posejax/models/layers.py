@@ -15,6 +15,7 @@ from flax import linen as nn
 from flax import traverse_util
 from jaxtyping import Array, Float
 
+from posejax.checks import unknown
 from posejax.models.convolution import convolution, upsample_bilinear_x2
 
 LEAKY_SLOPE = 0.01
@@ -73,6 +74,27 @@ def leaky_relu(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 def last_axis(vector: Any, like: jax.Array) -> jax.Array:
     """Returns `vector` with leading axes of length 1, to meet `like` on its last."""
     return jnp.asarray(vector).reshape((1,) * (like.ndim - 1) + (-1,))
+
+
+def compute_dtype(name: str) -> Any:
+    """Returns what the layers of a network compute in, from its name in a config.
+
+    Args:
+      name: 'float32', 'bfloat16' or 'float64'.
+
+    Raises:
+      ValueError: For another name.
+    """
+    match name:
+        case "float32":
+            return jnp.float32
+        case "bfloat16":
+            return jnp.bfloat16
+        case "float64":
+            return jnp.float64
+        case other:
+            legal = ("float32", "bfloat16", "float64")
+            raise unknown("config.compute_dtype", other, legal)
 
 
 def wide(dtype: Any) -> Any:

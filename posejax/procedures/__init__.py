@@ -43,6 +43,7 @@ VERBS: Mapping[str, Mapping[str, Verb]] = {
         "predict": _predict_images,
         "import_weights": _import_template_warp,
     },
+    "posture_pose": {"train": _train, "evaluate": _evaluate},
 }
 
 # Where neither a config nor a work directory is needed: the input says what it is.

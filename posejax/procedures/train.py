@@ -124,8 +124,9 @@ def _start(
     else:
         count = sum(np.prod(x.shape) for x in jax.tree.leaves(state.params))
         logging.info("training %s: %d parameters", opened.config.system, int(count))
-        for name, value in batch.items():
-            logging.info("batch[%r]: %s %s", name, value.dtype, value.shape)
+        for path, value in jax.tree.leaves_with_path(dict(batch)):
+            place = jax.tree_util.keystr(path)
+            logging.info("batch%s: %s %s", place, value.dtype, value.shape)
     return state, checkpoints
 
 

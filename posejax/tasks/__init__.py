@@ -36,4 +36,23 @@ def _template_warp() -> System:
     )
 
 
-TASKS: Mapping[str, Callable[[], System]] = {"template_warp": _template_warp}
+def _posture_pose() -> System:
+    from posejax.skeletons import H36M_17
+    from posejax.tasks import posture_pose, posture_pose_data, posture_pose_metrics
+
+    return System(
+        make_task=posture_pose.make_task,
+        make_data=posture_pose_data.make_data,
+        columns=posture_pose_metrics.COLUMNS,
+        skeleton=H36M_17.name,
+        chains=(),
+        note=posture_pose_data.note,
+        data_sets=posture_pose_data.DATA_SETS,
+        variables=posture_pose.variables,
+    )
+
+
+TASKS: Mapping[str, Callable[[], System]] = {
+    "template_warp": _template_warp,
+    "posture_pose": _posture_pose,
+}

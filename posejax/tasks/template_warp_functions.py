@@ -178,7 +178,7 @@ def make_functions(config: Config) -> Functions:
       ValueError: naming the field, what was found and the legal values.
     """
     require_sizes(config)
-    dtype = _compute_dtype(config.compute_dtype)
+    dtype = models.compute_dtype(config.compute_dtype)
     normalize, denormalize = make_normalize(config.channel_order)
     if config.template not in TEMPLATES:
         raise unknown("config.template", config.template, TEMPLATES)
@@ -260,7 +260,7 @@ def make_regressor(config: Config) -> models.Network:
     Raises:
       ValueError: for an unknown name, or a scheme that the older network has not.
     """
-    dtype = _compute_dtype(config.compute_dtype)
+    dtype = models.compute_dtype(config.compute_dtype)
     match config.regressor:
         case "template":
             return models.make_template_regressor(
@@ -288,7 +288,7 @@ def make_translator(config: Config) -> models.Network:
     return models.make_reconstructor(
         in_channels=3 + len(PARTS),
         features=config.translator_features,
-        dtype=_compute_dtype(config.compute_dtype),
+        dtype=models.compute_dtype(config.compute_dtype),
     )
 
 
@@ -319,17 +319,3 @@ def make_regress(config: Config) -> Callable[..., tuple[jax.Array, Tree]]:
         return maps[:, order].reshape(frames.shape[0], -1), state
 
     return regress
-
-
-def _compute_dtype(name: str) -> Any:
-    match name:
-        case "float32":
-            return jnp.float32
-        case "bfloat16":
-            return jnp.bfloat16
-        case "float64":
-            return jnp.float64
-        case other:
-            raise unknown(
-                "config.compute_dtype", other, ("float32", "bfloat16", "float64")
-            )

@@ -109,6 +109,7 @@ def test_the_gaussian_warp_moves_the_anchors_alike_and_the_blobs_nearly():
     assert float(jnp.abs(sampled.parts - closed.parts).mean()) < 0.02
 
 
+@pytest.mark.slow
 def test_bfloat16_changes_the_loss_only_a_little():
     batch = random_batch(count=2)
     values = {}

@@ -1,0 +1,19 @@
+r"""PosturePose, ground-truth 2-D, 1 frame (Amadi and Agam 2023).
+
+  python -m posejax.main --config configs/posture_pose_gt_1.py
+
+Labelled S1, unlabelled S5 to S8, all losses. Published (S9, S11): P1 43.5 mm,
+P2 32.7 mm, J-MPBOE 37.2 mm. Not run here on Human3.6M.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.bases import posture_pose
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the run's config; see the base for its variants."""
+    config = posture_pose.get_config(variant)
+    posture_pose.semi_supervised(config)
+    config.model.filter_widths = (1, 1, 1)
+    return config

@@ -1,0 +1,20 @@
+r"""VideoPose3D, CPN, 81 frames (Pavllo et al. 2019).
+
+  python -m posejax.main --config configs/videopose3d_cpn_81.py
+
+Fully supervised on S1, S5 to S8. Published (S9, S11): P1 47.7 mm, P2 37.2 mm.
+Not run here on Human3.6M.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.bases import posture_pose
+
+
+def get_config(variant: str = "") -> ConfigDict:
+    """Returns the run's config; see the base for its variants."""
+    config = posture_pose.get_config(variant)
+    config.model.filter_widths = (3, 3, 3, 3)
+    config.data.labelled.input_2d = "cpn_ft_h36m_dbb"
+    config.data.test.input_2d = "cpn_ft_h36m_dbb"
+    return config

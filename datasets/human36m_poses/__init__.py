@@ -1,0 +1,1 @@
+"""The poses of Human3.6M in three and two dimensions, without pictures."""
