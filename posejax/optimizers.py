@@ -169,6 +169,9 @@ def epoch_decay(
     Raises:
       ValueError: If a number is out of its range.
 
+    Reference:
+      Pavllo et al. 2019 (arXiv 1811.11742), sec. 5.
+
     >>> rate = epoch_decay(1.0, decay=0.5, steps_per_epoch=10)
     >>> [round(float(rate(step)), 3) for step in (0, 9, 10, 25)]
     [1.0, 1.0, 0.5, 0.25]

@@ -5,6 +5,7 @@ import json
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
@@ -13,11 +14,18 @@ from configs.bases import quick
 from posejax import training
 from posejax.procedures.run import Run, apply_sample
 from posejax.procedures.train import train
+from posejax.tasks import TASKS
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = sorted((ROOT / "configs").glob("*.py"))
 RUNS = [path for path in FILES if path.stem != "__init__"]
 QUICK = ("mse_natural", "posture_pose_gt_27")  # one run of each system
+# Made small they are the program of another run; their step is traced, not run.
+SIMILAR = (
+    "posture_pose_gt_1", "posture_pose_hr_1", "posture_pose_hr_27",
+    "posture_pose_priors_1", "posture_pose_supervised_27", "videopose3d_cpn_243",
+    "videopose3d_cpn_27", "videopose3d_cpn_81", "videopose3d_gt_243",
+)  # fmt: skip
 
 
 def load(path, variant=""):
@@ -120,6 +128,7 @@ def trained_steps(workdir):
     [
         pytest.param(path, marks=() if path.stem in QUICK else pytest.mark.slow)
         for path in RUNS
+        if path.stem not in SIMILAR
     ],
     ids=lambda p: p.stem,
 )
@@ -135,6 +144,23 @@ def test_a_config_trains_a_step_resumes_and_evaluates(
     result = json.loads((tmp_path / "run/evaluation/test.json").read_text())
     assert result["step"] == 2
     assert len(result["baselines"]) == 2
+
+
+@pytest.mark.parametrize("path", [p for p in RUNS if p.stem in SIMILAR], ids=str)
+def test_the_step_of_a_config_can_be_traced(path, data_dir):
+    config = quick.shrink(load(path))
+    system = TASKS[config.system]()
+    task = system.make_task(config, data_dir)
+    data = system.make_data(config, data_dir)
+    batch = {**data.resident, **next(data.train(0))}
+    params, state = jax.eval_shape(task.init, jax.random.key(0), batch)
+    logs = jax.eval_shape(
+        lambda params, state, batch, key, step: (
+            task.loss(params, state, batch, key=key, step=step).logs
+        ),
+        *(params, state, batch, jax.random.key(0), jnp.int32(0)),
+    )
+    assert "pose" in logs
 
 
 @pytest.mark.slow

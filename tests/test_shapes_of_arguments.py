@@ -6,23 +6,15 @@ In this suite jaxtyping would refuse them first; here it is switched off.
 import inspect
 
 import jax.numpy as jnp
-import jaxtyping
 import pytest
 
-from posejax import geometry, losses, metrics
+from posejax import geometry, losses, metrics, priors
 from posejax.skeletons import H36M_32
 from posejax.templates import NATURAL, SCHEMES
+from tests.refusals import check_refused_in_one_line, ones, refused
+from tests.test_shapes_of_pose_arguments import POSE_CASES
 
 PARTS = jnp.zeros((18, 2, 3))
-
-
-def ones(*shape):
-    return jnp.ones(shape)
-
-
-def refused(function, *arguments, match, **options):
-    name = f"{function.__name__}: {match}"
-    return pytest.param(function, arguments, options, match, id=name)
 
 
 @pytest.mark.parametrize(
@@ -144,19 +136,15 @@ def refused(function, *arguments, match, **options):
 def test_a_wrong_shape_is_one_line_that_names_the_argument(
     function, arguments, options, match, monkeypatch
 ):
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
-        function(*arguments, **options)
-    assert match in str(caught.value)
-    assert "\n" not in str(caught.value)
+    check_refused_in_one_line(function, arguments, options, match, monkeypatch)
 
 
 def test_every_equation_that_takes_arrays_has_a_case():
     (mark,) = test_a_wrong_shape_is_one_line_that_names_the_argument.pytestmark
-    covered = {case.values[0] for case in mark.args[1]}
+    covered = {case.values[0] for case in [*mark.args[1], *POSE_CASES]}
     public = {
         value
-        for module in (geometry, losses, metrics)
+        for module in (geometry, losses, metrics, priors)
         for value in vars(module).values()
         if inspect.isfunction(value)
     }
@@ -165,5 +153,9 @@ def test_every_equation_that_takes_arrays_has_a_case():
         geometry.draw_template,
         geometry.template_anchors,
         geometry.expand_parameters,  # in test_geometry_template.py
+        priors.load_bone_proportion,
+        priors.load_description,
+        priors.load_joint_mobility,
+        priors.save_prior,
     }  # fmt: skip
     assert not without, f"add a case for {sorted(f.__name__ for f in without)}"

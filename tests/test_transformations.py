@@ -3,6 +3,7 @@
 A new function is added by a row in `ROWS`; without one the last test fails.
 """
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, PartitionSpec
 
-from posejax import geometry, losses, metrics
+from posejax import geometry, losses, metrics, priors
 from posejax.templates import NATURAL, SCHEMES
 
 EXAMPLES = 8  # one for each of the virtual devices of the test run
@@ -68,6 +69,160 @@ def weighted(first, second):
     return losses.weighted_sum(terms, {"anchor": 0.5, "pixel": 2.0})
 
 
+def bodies(poses):
+    """Poses that are no random clouds but a body, slightly disturbed."""
+    body = jnp.asarray(BODY, poses.dtype)
+    return jnp.broadcast_to(body, poses.shape) + 0.1 * poses
+
+
+def posed(call):
+    return lambda poses, *rest: call(bodies(poses), *rest)
+
+
+@functools.cache
+def fitted(fit):
+    rng = np.random.default_rng(0)
+    poses = BODY[None] + 0.05 * rng.normal(size=(200, 17, 3))
+    with jax.ensure_compile_time_eval():  # called where a loss is being traced
+        return fit(poses)
+
+
+def lens(points):
+    values = jnp.asarray([2.3, 2.3, 0.01, 0.02, -0.2, 0.2, 0.0, 0.001, 0.002])
+    return jnp.broadcast_to(values, (*points.shape[:-2], 9)).astype(points.dtype)
+
+
+def placed(points):
+    return points + jnp.asarray([0.0, 0.0, 4.0], points.dtype).reshape(
+        (1,) * (points.ndim - 1) + (3,)
+    )
+
+
+def view_cameras(poses):
+    turns = jnp.array([[1.0, 0.1, 0.0, 0.0], [0.9, 0.0, 0.2, 0.1]], poses.dtype)
+    places = jnp.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.5]], poses.dtype)
+    batch = poses.shape[:-4]
+    return {
+        "orientation": jnp.broadcast_to(turns, (*batch, 2, 4)),
+        "translation": jnp.broadcast_to(places, (*batch, 2, 3)),
+    }
+
+
+# A standing body: every bone has a length, no two are parallel.
+BODY = np.array(
+    [
+        [0, 0, 0], [-0.13, 0.01, 0.02], [-0.15, 0.45, -0.03], [-0.17, 0.9, 0.05],
+        [0.13, 0.02, -0.02], [0.16, 0.46, -0.06], [0.15, 0.91, 0.02],
+        [0.01, -0.25, 0.03], [0.02, -0.5, 0.01], [0.03, -0.58, -0.08],
+        [0.02, -0.7, 0.02], [0.17, -0.46, 0.03], [0.3, -0.2, 0.06],
+        [0.28, 0.03, -0.05], [-0.15, -0.47, 0.01], [-0.28, -0.22, 0.04],
+        [-0.31, 0.02, -0.07],
+    ]
+)  # fmt: skip
+FITS = (priors.fit_bone_proportion, priors.fit_joint_mobility)
+POSE, FLAT, VIEWS = (17, 3), (17, 2), (2, 3, 17, 3)
+POSES = (
+    row(geometry.normalize_screen_coordinates, FLAT, width=1000, height=1002),
+    row(geometry.image_coordinates, FLAT, width=1000, height=1002),
+    row(geometry.rotate_by_quaternion, (4,), POSE),
+    Row(
+        geometry.world_to_camera,
+        lambda p, q, t: geometry.world_to_camera(p, orientation=q, translation=t),
+        (POSE, (4,), (3,)),
+    ),
+    Row(
+        geometry.camera_to_world,
+        lambda p, q, t: geometry.camera_to_world(p, orientation=q, translation=t),
+        (POSE, (4,), (3,)),
+    ),
+    Row(
+        geometry.project_points,
+        lambda p: geometry.project_points(placed(p), lens(p)),
+        (POSE,),
+    ),
+    Row(
+        geometry.project_points_linear,
+        lambda p: geometry.project_points_linear(placed(p), lens(p)),
+        (POSE,),
+    ),
+    row(geometry.best_rotation, (3, 3)),
+    row(geometry.least_squares_scale, POSE, POSE),
+    row(geometry.rigid_transform, POSE, POSE),
+    row(geometry.rigid_alignment, POSE, POSE),
+    row(geometry.similarity_alignment, POSE, POSE),
+    row(geometry.similarity_distances, POSE, POSE),
+    row(geometry.bone_lengths, POSE),
+    Row(geometry.free_bone_vectors, posed(geometry.free_bone_vectors), (POSE,)),
+    Row(geometry.free_bone_frames, posed(geometry.free_bone_frames), (POSE,)),
+    row(losses.joint_distance_loss, POSE, POSE),
+    row(losses.n_mpjpe_loss, POSE, POSE),
+    row(losses.velocity_loss, (3, *POSE), (3, *POSE)),
+    row(losses.trajectory_loss, (3,), (3,)),
+    Row(
+        losses.reprojection_loss,
+        lambda p, t: losses.reprojection_loss(placed(p), t, lens(p)),
+        (POSE, FLAT),
+    ),
+    row(losses.orthographic_pair, POSE, FLAT, ()),
+    row(losses.orthographic_reprojection_loss, POSE, FLAT, ()),
+    row(losses.orthographic_scale, POSE, FLAT),
+    row(losses.scale_loss, (), POSE, FLAT),
+    row(losses.bone_symmetry_loss, POSE),
+    row(losses.root_to_origin_loss, POSE),
+    row(
+        losses.bone_length_difference_over_batch,
+        *((4, *POSE), (5, *POSE)),
+        takes_batch=False,
+    ),
+    Row(
+        losses.posture_loss,
+        lambda p, t: losses.posture_loss(bodies(p), bodies(t)),
+        (POSE, POSE),
+    ),
+    Row(
+        losses.pose_consistency_loss,
+        lambda p, t: losses.pose_consistency_loss(p, t, **view_cameras(p)),
+        (VIEWS, (2, 3, 3)),
+    ),
+    Row(
+        losses.posture_consistency_loss,
+        lambda p: posed(losses.posture_consistency_loss)(p, jnp.full(16, 0.3)),
+        (VIEWS,),
+    ),
+    Row(losses.rigid_consistency_loss, posed(losses.rigid_consistency_loss), (VIEWS,)),
+    *(
+        row(measure, POSE, POSE)
+        for measure in (
+            metrics.mpjpe, metrics.mpjpe_per_joint, metrics.p_mpjpe,
+            metrics.p_mpjpe_per_joint, metrics.n_mpjpe, metrics.n_mpjpe_per_joint,
+        )
+    ),
+    row(metrics.weighted_mpjpe, POSE, POSE, (17,)),
+    row(metrics.velocity_error, (3, *POSE), (3, *POSE)),
+    row(metrics.velocity_error_per_joint, (3, *POSE), (3, *POSE)),
+    *(
+        Row(
+            measure,
+            lambda p, t, measure=measure: measure(bodies(p), bodies(t)),
+            (POSE, POSE),
+        )
+        for measure in (
+            metrics.bone_orientation_errors, metrics.mpboe,
+            metrics.joint_orientation_errors, metrics.j_mpboe,
+        )
+    ),
+    Row(priors.bone_ratios, posed(priors.bone_ratios), (POSE,)),
+    Row(
+        priors.bone_proportion_loss,
+        posed(lambda p: priors.bone_proportion_loss(p, fitted(FITS[0]))),
+        (POSE,),
+    ),
+    Row(
+        priors.joint_mobility_loss,
+        posed(lambda p: priors.joint_mobility_loss(p, fitted(FITS[1]))),
+        (POSE,),
+    ),
+)  # fmt: skip
 JOINTS, ANCHORS, PICTURE, MAP = (15, 2), (32, 2), (5, 6, 3), (2, 3)
 ROWS = (
     constant(geometry.identity_affine),
@@ -99,6 +254,7 @@ ROWS = (
     row(metrics.arms_down, JOINTS, angle_deg=5.0),
     row(metrics.segment_ratios, JOINTS),
     row(metrics.proportion_consistency, (9, 13)),
+    *POSES,
 )
 each_row = pytest.mark.parametrize("row", ROWS, ids=lambda r: r.function.__name__)
 

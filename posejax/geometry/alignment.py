@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from posejax.checks import require_equal_shapes, require_shape
 from posejax.numerics import safe_divide, safe_sqrt
 
 # Three are not always enough in float32, four are in float64: the error of a sweep is
@@ -45,10 +46,14 @@ def best_rotation(
       The rotation, to be used as `source @ rotation`, and the signed sum of the
       singular values of C, in the unit of C.
 
+    Reference:
+      Kabsch, Acta Crystallographica A32, 1976; Umeyama, PAMI 13(4), 1991.
+
     >>> rotation, total = best_rotation(jnp.diag(jnp.array([3.0, 2.0, -1.0])))
     >>> print(jnp.diag(rotation).round(3), total.round(3))
     [1. 1. 1.] 4.0
     """
+    require_shape("covariance", covariance, (3, 3), "sum the outer products.")
     rows, total = _rotation(_entries(covariance))
     return _stacked(rows), total
 
@@ -69,9 +74,13 @@ def least_squares_scale(
       One factor per pose, unit of `target` by that of `source`; zero where all source
       joints are at the origin.
 
+    Reference:
+      Kabsch, Acta Crystallographica A32, 1976; Umeyama, PAMI 13(4), 1991.
+
     >>> print(least_squares_scale(jnp.ones((4, 2)), jnp.full((4, 2), 3.0)))
     3.0
     """
+    require_poses(("joints", "dims"), source=source, target=target)
     return safe_divide(
         jnp.sum(target * source, axis=(-2, -1)), jnp.sum(source**2, axis=(-2, -1))
     )
@@ -89,10 +98,14 @@ def rigid_transform(
     Returns:
       R and t, t in the unit of the joints.
 
+    Reference:
+      Kabsch, Acta Crystallographica A32, 1976; Umeyama, PAMI 13(4), 1991.
+
     >>> pose = jnp.array([[0.0, 0, 0], [1, 0, 0], [0, 2, 0]])
     >>> print(rigid_transform(pose, pose + 1.0)[1].round(3))
     [1. 1. 1.]
     """
+    require_poses(("joints", 3), source=source, target=target)
     source_mean, target_mean = _centroid(source), _centroid(target)
     centred = source - source_mean[..., None, :]
     rotation, _ = best_rotation(
@@ -115,10 +128,14 @@ def rigid_alignment(
     Returns:
       The moved source, same unit; its centroid is the target's.
 
+    Reference:
+      Kabsch, Acta Crystallographica A32, 1976; Umeyama, PAMI 13(4), 1991.
+
     >>> pose = jnp.array([[0.0, 0, 0], [1, 0, 0], [0, 2, 0]])
-    >>> print(rigid_alignment(pose, pose + 1.0)[2].round(3))
-    [1. 3. 1.]
+    >>> print(f"{rigid_alignment(pose, pose + 1.0)[2, 1]:.3f}")
+    3.000
     """
+    require_poses(("joints", 3), source=source, target=target)
     return jnp.stack(_aligned(source, target, with_scale=False), axis=-1)
 
 
@@ -135,10 +152,14 @@ def similarity_alignment(
       The moved source in the unit of the target. Where all source joints coincide:
       every joint at the target's centroid.
 
+    Reference:
+      Kabsch, Acta Crystallographica A32, 1976; Umeyama, PAMI 13(4), 1991.
+
     >>> pose = jnp.array([[0.0, 0, 0], [1, 0, 0], [0, 2, 0]])
-    >>> print(similarity_alignment(5 * pose, pose + 1.0)[1].round(3))
-    [2. 1. 1.]
+    >>> print(f"{similarity_alignment(5 * pose, pose + 1.0)[2, 1]:.3f}")
+    3.000
     """
+    require_poses(("joints", 3), source=source, target=target)
     return jnp.stack(_aligned(source, target, with_scale=True), axis=-1)
 
 
@@ -156,13 +177,27 @@ def similarity_distances(
     Returns:
       One distance per joint in the unit of the target; zero has zero gradient.
 
+    Reference:
+      Kabsch, Acta Crystallographica A32, 1976; Umeyama, PAMI 13(4), 1991.
+
     >>> pose = jnp.array([[0.0, 0, 0], [1, 0, 0], [0, 2, 0]])
     >>> print(similarity_distances(jnp.zeros((3, 3)), 3 * pose).round(3))
     [2.236 2.828 4.123]
     """
+    require_poses(("joints", 3), source=source, target=target)
     x, y, z = _aligned(source, target, with_scale=True)
     squared = (x - target[..., 0]) ** 2 + (y - target[..., 1]) ** 2
     return safe_sqrt(squared + (z - target[..., 2]) ** 2)
+
+
+def require_poses(last: tuple[int | str, ...], **poses: Array) -> None:
+    """Raises ValueError unless poses end in these axes and have one shape."""
+    for name, pose in poses.items():
+        require_shape(name, pose, last, "give one row per joint.")
+    require_equal_shapes(
+        "give both poses in one joint set, as many of each; see `skeletons.remap`.",
+        **{name: pose.shape for name, pose in poses.items()},
+    )
 
 
 def _aligned(source: Array, target: Array, *, with_scale: bool) -> list[Array]:

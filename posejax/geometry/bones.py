@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from posejax.checks import require_choice
+from posejax.checks import require_choice, require_equal_shapes, require_shape
 from posejax.numerics import safe_norm
 
 # Bone b ends in joint b + 1. "R" and "L" are the person's own sides.
@@ -114,9 +114,13 @@ def bone_lengths(
     Returns:
       One length per bone in the order of `BONES`, in the unit of the pose.
 
+    Reference:
+      Amadi and Agam, PosturePose, Sensors 2023, 23(24), 9749.
+
     >>> print(bone_lengths(jnp.zeros((17, 3)).at[16, 0].set(0.25))[-1])
     0.25
     """
+    require_bodies(pose=pose)
     return safe_norm(_differences(pose, parents, range(1, 1 + len(parents))))
 
 
@@ -148,6 +152,7 @@ def free_bone_vectors(
     >>> print([f"{abs(value):.1f}" for value in abdomen])
     ['0.0', '1.0', '0.0']
     """
+    require_bodies(pose=pose)
     axis, normal, in_plane = _frame_axes(pose, plane)
     table = FREE_BONE_TABLE
     bones = _differences(pose, [b.pivot for b in table], [b.free for b in table])
@@ -176,10 +181,22 @@ def free_bone_frames(
     >>> print(free_bone_frames(jnp.ones((17, 3))).shape)
     (16, 3, 3)
     """
+    require_bodies(pose=pose)
     axis, normal, in_plane = _frame_axes(pose, plane)
     last_first = [jnp.moveaxis(rows, -1, 0) for rows in (axis, normal, in_plane)]
     rows = _in_row_order(*last_first, grouped=grouped)
     return jnp.moveaxis(jnp.stack(rows), (0, 1), (-2, -1))
+
+
+def require_bodies(**poses: Array) -> None:
+    """Raises ValueError unless poses have the 17 joints, and all of them one shape."""
+    remedy = "give the joints of 'h36m_17', (x, y, z); see `skeletons.remap`."
+    for name, pose in poses.items():
+        require_shape(name, pose, (1 + len(BONES), 3), remedy)
+    require_equal_shapes(
+        "give as many poses of each.",
+        **{name: pose.shape for name, pose in poses.items()},
+    )
 
 
 def _frame_axes(pose: Array, plane: str) -> tuple[Array, Array, Array]:

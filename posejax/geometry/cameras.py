@@ -13,8 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from posejax.checks import require_equal_shapes, require_shape
+
 # Points nearer to the plane of the lens are taken to be in it: far out of any picture.
 MIN_DEPTH_M = 1e-6
+
+_CAMERA_VALUES = {"quaternion": 4, "orientation": 4, "translation": 3, "intrinsics": 9}
 
 
 def normalize_screen_coordinates(
@@ -30,10 +34,14 @@ def normalize_screen_coordinates(
     Returns:
       (x, y) in normalised units.
 
+    Reference:
+      Pavllo et al. 2019 (arXiv 1811.11742), with the cameras of Human3.6M.
+
     >>> print(normalize_screen_coordinates(
     ...     jnp.array([1000.0, 250.0]), width=1000, height=500))
     [1. 0.]
     """
+    require_shape("pixels", pixels, (2,), "give points (x, y).")
     return pixels * (2 / width) - _corner(pixels, width, height)
 
 
@@ -50,9 +58,13 @@ def image_coordinates(
     Returns:
       (x, y) in pixels.
 
+    Reference:
+      Pavllo et al. 2019 (arXiv 1811.11742), with the cameras of Human3.6M.
+
     >>> print(image_coordinates(jnp.array([0.0, 0.0]), width=1000, height=500))
     [500. 250.]
     """
+    require_shape("points_unit", points_unit, (2,), "give points (x, y).")
     return (points_unit + _corner(points_unit, width, height)) * (width / 2)
 
 
@@ -70,10 +82,14 @@ def rotate_by_quaternion(
     Returns:
       The turned points, same unit.
 
+    Reference:
+      Pavllo et al. 2019 (arXiv 1811.11742), with the cameras of Human3.6M.
+
     >>> half_turn_about_z = jnp.array([0.0, 0.0, 0.0, 1.0])
     >>> print(rotate_by_quaternion(half_turn_about_z, jnp.array([[1.0, 2.0, 3.0]])))
     [[-1. -2.  3.]]
     """
+    _require_camera(points, quaternion=quaternion)
     scalar = quaternion[..., None, :1]
     vector = jnp.broadcast_to(quaternion[..., None, 1:], points.shape)
     cross = jnp.cross(vector, points)
@@ -96,10 +112,14 @@ def world_to_camera(
     Returns:
       The points in camera axes, metres.
 
+    Reference:
+      Pavllo et al. 2019 (arXiv 1811.11742), with the cameras of Human3.6M.
+
     >>> print(world_to_camera(jnp.array([[1.0, 2.0, 3.0]]),
     ...     orientation=jnp.array([1.0, 0.0, 0.0, 0.0]), translation=jnp.ones(3)))
     [[0. 1. 2.]]
     """
+    _require_camera(points, orientation=orientation, translation=translation)
     conjugate = orientation * np.array([1, -1, -1, -1], orientation.dtype).reshape(
         (1,) * (orientation.ndim - 1) + (4,)
     )
@@ -122,10 +142,14 @@ def camera_to_world(
     Returns:
       The points in world axes, metres.
 
+    Reference:
+      Pavllo et al. 2019 (arXiv 1811.11742), with the cameras of Human3.6M.
+
     >>> print(camera_to_world(jnp.zeros((1, 3)),
     ...     orientation=jnp.array([1.0, 0.0, 0.0, 0.0]), translation=jnp.ones(3)))
     [[1. 1. 1.]]
     """
+    _require_camera(points, orientation=orientation, translation=translation)
     return rotate_by_quaternion(orientation, points) + translation[..., None, :]
 
 
@@ -148,10 +172,14 @@ def project_points(
     Returns:
       (x, y) in normalised units; finite for points beside and behind the camera.
 
+    Reference:
+      Pavllo et al. 2019 (arXiv 1811.11742), with the cameras of Human3.6M.
+
     >>> lens = jnp.array([2.0, 2.0, 0.0, 0.5, 0.1, 0.0, 0.0, 0.0, 0.0])
     >>> print(project_points(jnp.array([[1.0, 0.0, 2.0]]), lens))
     [[1.025 0.5  ]]
     """
+    _require_camera(points, intrinsics=intrinsics)
     direction = _direction(points)
     focal, centre, k, p = jnp.split(intrinsics[..., None, :], (2, 4, 7), axis=-1)
     squared = jnp.sum(direction**2, axis=-1, keepdims=True)
@@ -173,12 +201,29 @@ def project_points_linear(
     Returns:
       (x, y) in normalised units; finite for points beside and behind the camera.
 
+    Reference:
+      Pavllo et al. 2019 (arXiv 1811.11742), with the cameras of Human3.6M.
+
     >>> lens = jnp.array([2.0, 2.0, 0.0, 0.5, 0.1, 0.0, 0.0, 0.0, 0.0])
     >>> print(project_points_linear(jnp.array([[1.0, 0.0, 2.0]]), lens))
     [[1.  0.5]]
     """
+    _require_camera(points, intrinsics=intrinsics)
     intrinsics = intrinsics[..., None, :]
     return intrinsics[..., :2] * _direction(points) + intrinsics[..., 2:4]
+
+
+def _require_camera(points: Array, **values: Array) -> None:
+    """Raises ValueError unless each point set has its own values of a camera."""
+    require_shape("points", points, ("n", 3), "give points (x, y, z).")
+    for name, value in values.items():
+        remedy = "give all values of the camera."
+        require_shape(name, value, (_CAMERA_VALUES[name],), remedy)
+    require_equal_shapes(
+        "give each point set its camera: the same leading axes.",
+        points=points.shape[:-2],
+        **{name: value.shape[:-1] for name, value in values.items()},
+    )
 
 
 def _corner(like: Array, width: int, height: int) -> Array:

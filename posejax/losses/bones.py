@@ -7,7 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from posejax.geometry.bones import BONES, VIDEOPOSE_PARENTS, bone_lengths
+from posejax.checks import require_equal_shapes
+from posejax.geometry.bones import (
+    BONES,
+    VIDEOPOSE_PARENTS,
+    bone_lengths,
+    require_bodies,
+)
 from posejax.numerics import masked_mean, safe_norm
 
 _SYMMETRIC = ("Hip", "Thigh", "Leg", "Shoulder", "Bicep", "Forearm")
@@ -66,6 +72,8 @@ def bone_length_difference_over_batch(
     >>> print(f"{bone_length_difference_over_batch(labelled, unlabelled):.2f}")
     0.10
     """
+    _require_bodies_and_mask("labelled", labelled, labelled_mask)
+    _require_bodies_and_mask("unlabelled", unlabelled, unlabelled_mask)
     means = []
     for poses, mask in ((labelled, labelled_mask), (unlabelled, unlabelled_mask)):
         lengths = bone_lengths(poses, parents=parents).reshape(-1, len(parents)).T
@@ -90,4 +98,12 @@ def root_to_origin_loss(pose: Float[Array, "*batch 17 3"]) -> Float[Array, "*bat
     >>> print(root_to_origin_loss(jnp.zeros((17, 3)).at[0, 2].set(-0.5)))
     0.5
     """
+    require_bodies(pose=pose)
     return safe_norm(pose[..., 0, :])
+
+
+def _require_bodies_and_mask(name: str, poses: Array, mask: Array | None) -> None:
+    require_bodies(**{name: poses})
+    if mask is not None:
+        shapes = {name: poses.shape[:-2], f"{name}_mask": mask.shape}
+        require_equal_shapes("give one truth value per pose.", **shapes)

@@ -7,7 +7,8 @@ network that predicts a root joint converges to exactly that point.
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from posejax.geometry.alignment import least_squares_scale
+from posejax.checks import require_equal_shapes, require_shape
+from posejax.geometry.alignment import least_squares_scale, require_poses
 from posejax.numerics import masked_mean, safe_divide, safe_norm
 
 
@@ -34,9 +35,15 @@ def joint_distance_loss(
     >>> print(joint_distance_loss(predicted, jnp.zeros((2, 2))))
     2.5
     """
+    require_poses(("joints", "dims"), predicted=predicted, target=target)
     offsets = predicted - target
     if mask is None:
         return jnp.mean(safe_norm(offsets), axis=-1)
+    require_equal_shapes(
+        "give one truth value per joint of each pose.",
+        joints=predicted.shape[:-1],
+        mask=mask.shape,
+    )
     # Before the norm, so that the coordinates of an uncounted joint may be anything.
     return masked_mean(safe_norm(jnp.where(mask[..., None], offsets, 0.0)), mask)
 
@@ -63,6 +70,7 @@ def n_mpjpe_loss(
     >>> print(n_mpjpe_loss(jnp.full((2, 3), 4.0), jnp.ones((2, 3))))
     0.0
     """
+    require_poses(("joints", "dims"), predicted=predicted, target=target)
     scale = least_squares_scale(predicted, target)
     return joint_distance_loss(scale[..., None, None] * predicted, target)
 
@@ -87,6 +95,8 @@ def velocity_loss(
     >>> print(velocity_loss(moving, still))
     2.0
     """
+    axes = ("frames", "joints", "dims")
+    require_poses(axes, predicted=predicted, target=target)
     steps = jnp.diff(predicted, axis=-3), jnp.diff(target, axis=-3)
     return jnp.mean(joint_distance_loss(*steps), axis=-1)
 
@@ -109,4 +119,10 @@ def trajectory_loss(
     >>> print(trajectory_loss(jnp.array([0.0, 1.0, 4.0]), jnp.array([0.0, 0.0, 4.0])))
     0.25
     """
+    require_shape("predicted", predicted, (3,), "give points (x, y, z).")
+    require_equal_shapes(
+        "give one true root per estimate.",
+        predicted=predicted.shape,
+        target=target.shape,
+    )
     return safe_divide(safe_norm(predicted - target), jnp.abs(target[..., 2]))

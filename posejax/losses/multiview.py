@@ -11,13 +11,14 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from posejax.checks import require_choice
+from posejax.checks import require_choice, require_equal_shapes, require_shape
 from posejax.geometry.alignment import rigid_transform
 from posejax.geometry.bones import (
     FREE_BONE_LENGTH_ORDER,
     VIDEOPOSE_PARENTS,
     bone_lengths,
     free_bone_vectors,
+    require_bodies,
 )
 from posejax.geometry.cameras import camera_to_world
 from posejax.numerics import safe_norm
@@ -65,6 +66,22 @@ def pose_consistency_loss(
     0.5
     """
     require_choice("pairing", pairing, PAIRINGS)
+    _require_views(poses)
+    require_equal_shapes(
+        "give the root of each pose.",
+        trajectories=trajectories.shape,
+        roots=(*poses.shape[:-2], 3),
+    )
+    require_equal_shapes(
+        "give the quaternion of each view's camera.",
+        orientation=orientation.shape,
+        quaternions=(*poses.shape[:-3], 4),
+    )
+    require_equal_shapes(
+        "give the centre of each view's camera.",
+        translation=translation.shape,
+        centres=(*poses.shape[:-3], 3),
+    )
     seen = poses + trajectories[..., None, :]
     # A camera's frames and joints are one set of points.
     points = seen.reshape(*seen.shape[:-3], -1, 3)
@@ -118,6 +135,13 @@ def posture_consistency_loss(
     True
     """
     require_choice("kind", kind, POSTURES)
+    _require_views(poses)
+    require_bodies(poses=poses)
+    require_equal_shapes(
+        "give one mean length per bone of `geometry.bones.BONES`.",
+        mean_lengths=mean_lengths.shape,
+        bones=(len(FREE_BONE_LENGTH_ORDER),),
+    )
     vectors = free_bone_vectors(
         poses, grouped=False, plane=plane, unit=kind != "vectors"
     )
@@ -155,11 +179,17 @@ def rigid_consistency_loss(
     >>> print(rigid_consistency_loss(jnp.stack([pose, turned])[:, None]) < 1e-5)
     True
     """
+    _require_views(poses)
     first, second = poses[..., :-1, :, :, :], poses[..., 1:, :, :, :]
     rotation, translation = lax.stop_gradient(rigid_transform(first, second))
     turned = jnp.sum(first[..., :, None] * rotation[..., None, :, :], axis=-2)
     offsets = turned + translation[..., None, :] - second
     return jnp.mean(safe_norm(offsets), axis=(-3, -2, -1))
+
+
+def _require_views(poses: Array) -> None:
+    remedy = "give the views of each group on an axis before the frames."
+    require_shape("poses", poses, ("views", "frames", "joints", 3), remedy)
 
 
 def _norm(vectors: Array, order: int) -> Array:

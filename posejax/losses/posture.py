@@ -14,6 +14,7 @@ from posejax.geometry.bones import (
     FREE_BONE_LENGTH_ORDER,
     bone_lengths,
     free_bone_vectors,
+    require_bodies,
 )
 from posejax.numerics import safe_norm
 
@@ -71,6 +72,7 @@ def posture_loss(
     require_choice("kind", kind, POSTURE_KINDS)
     if order not in (1, 2):
         raise ValueError(f"order is {order!r}; expected 1 or 2, the order of the norm.")
+    require_bodies(predicted=predicted, target=target)
     ours, theirs = (
         free_bone_vectors(pose, grouped=False, plane="pair", unit=kind != "vec-norm")
         for pose in (predicted, target)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from posejax.checks import unknown
+from posejax.checks import require_equal_shapes, require_shape, unknown
 from posejax.geometry.alignment import least_squares_scale
 from posejax.geometry.cameras import project_points, project_points_linear
 from posejax.losses.joints import joint_distance_loss
@@ -52,6 +52,9 @@ def reprojection_loss(
     >>> print(reprojection_loss(jnp.array([[1.0, 0.0, 4.0]]), jnp.zeros((1, 2)), lens))
     0.5
     """
+    _require_pictures(predicted=predicted, target_2d=target_2d)
+    require_shape("intrinsics", intrinsics, (9,), "give all values of the camera.")
+    _require_one_per_pose(predicted, intrinsics=intrinsics.shape[:-1])
     match projection:
         case "perspective":
             points = project_points(predicted, intrinsics)
@@ -108,6 +111,8 @@ def orthographic_pair(
     >>> print(shown, wanted)
     [[5.5 5.5]] [[5. 5.]]
     """
+    _require_pictures(predicted=predicted, target_2d=target_2d)
+    _require_one_per_pose(predicted, scale=scale.shape)
     s = lax.stop_gradient(scale)[..., None, None]
     p, t = predicted[..., :2], target_2d
     rooted_p, t0 = p - p[..., :1, :], t[..., :1, :]
@@ -183,6 +188,7 @@ def orthographic_scale(
     >>> print(orthographic_scale(pose, 0.5 * pose[:, :2] + 7.0))
     0.5
     """
+    _require_pictures(pose=pose, pose_2d=pose_2d)
     flat = pose[..., :2]
     return least_squares_scale(flat - flat[..., :1, :], pose_2d - pose_2d[..., :1, :])
 
@@ -209,4 +215,20 @@ def scale_loss(
     >>> print(scale_loss(jnp.array(0.75), pose, 0.5 * pose[:, :2]))
     0.25
     """
+    _require_pictures(pose=pose, pose_2d=pose_2d)
+    _require_one_per_pose(pose, predicted=predicted.shape)
     return jnp.abs(predicted - lax.stop_gradient(orthographic_scale(pose, pose_2d)))
+
+
+def _require_pictures(**poses_and_pictures: Array) -> None:
+    """Raises ValueError unless each joint of the poses has its picture."""
+    (name, poses), (picture_name, pictures) = poses_and_pictures.items()
+    require_shape(name, poses, ("joints", 3), "give points (x, y, z).")
+    require_shape(picture_name, pictures, ("joints", 2), "give points (x, y).")
+    shapes = {name: poses.shape[:-1], picture_name: pictures.shape[:-1]}
+    require_equal_shapes("give one picture per joint of each pose.", **shapes)
+
+
+def _require_one_per_pose(poses: Array, **shapes: tuple[int, ...]) -> None:
+    remedy = "give one value per pose: the same leading axes."
+    require_equal_shapes(remedy, poses=poses.shape[:-2], **shapes)

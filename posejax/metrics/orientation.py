@@ -14,6 +14,7 @@ from posejax.geometry.bones import (
     FREE_BONE_TABLE,
     bone_lengths,
     free_bone_vectors,
+    require_bodies,
 )
 from posejax.numerics import safe_norm
 
@@ -47,6 +48,7 @@ def bone_orientation_errors(
     >>> print(bone_orientation_errors(pose, pose, has_nose=False).shape)
     (15,)
     """
+    require_bodies(predicted=predicted, target=target)
     ours, theirs = (
         free_bone_vectors(pose, grouped=False, plane="pair")
         for pose in (predicted, target)

@@ -8,7 +8,12 @@ here: Pavllo et al. 2019 score the predicted root too, Amadi and Agam 2023 subtr
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from posejax.geometry.alignment import least_squares_scale, similarity_distances
+from posejax.checks import require_equal_shapes
+from posejax.geometry.alignment import (
+    least_squares_scale,
+    require_poses,
+    similarity_distances,
+)
 from posejax.numerics import safe_norm
 
 
@@ -31,6 +36,7 @@ def mpjpe_per_joint(
     >>> print(mpjpe_per_joint(jnp.array([[3.0, 0.0, 4.0]]), jnp.zeros((1, 3))))
     [5.]
     """
+    require_poses(("joints", "dims"), predicted=predicted, target=target)
     return safe_norm(predicted - target)
 
 
@@ -77,7 +83,13 @@ def weighted_mpjpe(
     >>> print(weighted_mpjpe(jnp.ones((2, 1)), jnp.zeros((2, 1)), jnp.array([1.0, 3])))
     2.0
     """
-    return _mean_over_joints(weight * mpjpe_per_joint(predicted, target))
+    distances = mpjpe_per_joint(predicted, target)
+    require_equal_shapes(
+        "give one weight per joint of each pose.",
+        joints=distances.shape,
+        weight=weight.shape,
+    )
+    return _mean_over_joints(weight * distances)
 
 
 def p_mpjpe_per_joint(
@@ -103,6 +115,7 @@ def p_mpjpe_per_joint(
     >>> print(p_mpjpe_per_joint(3 * pose + 1, pose).max() < 1e-6)
     True
     """
+    require_poses(("joints", 3), predicted=predicted, target=target)
     return similarity_distances(predicted, target)
 
 
@@ -150,6 +163,7 @@ def n_mpjpe_per_joint(
     >>> print(n_mpjpe_per_joint(4 * pose, pose))
     [0. 0. 0.]
     """
+    require_poses(("joints", "dims"), predicted=predicted, target=target)
     scale = least_squares_scale(predicted, target)
     return mpjpe_per_joint(scale[..., None, None] * predicted, target)
 
@@ -197,6 +211,8 @@ def velocity_error_per_joint(
     >>> print(velocity_error_per_joint(moving, still).round(3).tolist())
     [[5.196000099182129], [5.196000099182129]]
     """
+    axes = ("frames", "joints", "dims")
+    require_poses(axes, predicted=predicted, target=target)
     steps = jnp.diff(predicted, axis=-3), jnp.diff(target, axis=-3)
     return mpjpe_per_joint(*steps)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from posejax.checks import require_at_least
+from posejax.checks import require_at_least, require_equal_shapes
 from posejax.geometry.bones import BONES, MIN_LENGTH_M, bone_lengths
 from posejax.skeletons import H36M_17
 
@@ -161,6 +161,11 @@ def bone_proportion_prior(
     (15,)
     """
     lengths = np.asarray(lengths, np.float64)
+    require_equal_shapes(
+        "give one row per pose, one length per bone of `geometry.bones.BONES`.",
+        lengths=lengths.shape,
+        table=(*lengths.shape[:1], len(BONES)),
+    )
     if not np.all(lengths > 0):
         raise ValueError(
             f"lengths: {int(np.sum(~(lengths > 0)))} are not positive; a prior needs "
@@ -227,6 +232,11 @@ def with_mirror_images(
     [ 1.  1. -1. -1.]
     """
     poses = np.asarray(poses, np.float64)
+    require_equal_shapes(
+        "give a list of poses of the joints of 'h36m_17'; see `skeletons.remap`.",
+        poses=poses.shape,
+        bodies=(*poses.shape[:1], H36M_17.num_joints, 3),
+    )
     mirrored = poses[:, H36M_17.mirror()] * np.array([[[-1.0, 1.0, 1.0]]])
     return np.concatenate([poses, mirrored])
 

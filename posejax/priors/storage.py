@@ -64,6 +64,9 @@ def save_prior(
 
     Raises:
       ValueError: If `path` does not end in .npz.
+
+    Reference:
+      None; a file format of this library.
     """
     path = pathlib.Path(path)
     if path.suffix != ".npz":
@@ -94,6 +97,9 @@ def load_bone_proportion(path: str | os.PathLike[str]) -> BoneProportionPrior:
       FileNotFoundError: If there is no such file.
       ValueError: If the file is for other bones or ratios or another unit, or lacks an
         array.
+
+    Reference:
+      None; a file format of this library.
     """
     arrays = _read(path, (*_ratio_arrays(), *_PROPORTION_SHAPES, _LENGTH_STD))
     _require_equal(path, arrays, _ratio_arrays())
@@ -114,6 +120,9 @@ def load_joint_mobility(path: str | os.PathLike[str]) -> JointMobilityPrior:
       FileNotFoundError: If there is no such file.
       ValueError: If the file is for other bones, components or frames or another unit,
         or lacks an array.
+
+    Reference:
+      None; a file format of this library.
     """
     arrays = _read(path, (*_frame_arrays(True), *_MOBILITY_SHAPES))
     grouped = bool(np.any(arrays["reflected"]))
@@ -134,6 +143,9 @@ def load_description(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
       FileNotFoundError: If there is no such file.
+
+    Reference:
+      None; a file format of this library.
     """
     with np.load(_existing(path), allow_pickle=False) as file:
         return json.loads(str(file["description"])) if "description" in file else {}
