@@ -104,7 +104,7 @@ def _set_sample(config: ConfigDict) -> None:
     """What differs on the embedded sample."""
     config.sample = ConfigDict(_small())
     config.sample.data = ConfigDict({"name": "people_sample", "config": "crops"})
-    config.sample.num_steps = 1000
+    config.sample.num_steps = 800
 
 
 def _small() -> dict:
