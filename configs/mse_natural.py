@@ -6,7 +6,7 @@ Natural template, perceptual + pixel loss. Reported in the authors' notebook as 
 plot only: median per-frame PDJ@0.05 0.33. Not run here on Human3.6M.
 
 Time and hardware on Human3.6M: not run (published: 50 epochs, 189 300 steps of 48
-pairs). On the embedded sample (1000 steps): about five minutes on two CPU cores.
+pairs). On the embedded sample (800 steps): about five minutes on two CPU cores.
 """
 
 from ml_collections import ConfigDict

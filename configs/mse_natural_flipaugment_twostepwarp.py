@@ -6,7 +6,7 @@ The authors' final system. Published: PDJ@0.05 42.61, normalised L2 6.43 % (S9, 
 Not run here on Human3.6M.
 
 Time and hardware on Human3.6M: not run (published: 50 epochs, 189 300 steps of 48
-pairs). On the embedded sample (1000 steps): about five minutes on two CPU cores.
+pairs). On the embedded sample (800 steps): about five minutes on two CPU cores.
 """
 
 from ml_collections import ConfigDict
