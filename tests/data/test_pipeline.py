@@ -17,7 +17,7 @@ def train_frames(drawn_dir):
 
 
 @pytest.fixture
-def test_frames(drawn_dir):
+def held_out_frames(drawn_dir):
     return source.open_source(str(drawn_dir), "drawn", split="test")
 
 
@@ -176,8 +176,8 @@ def evaluate(frames, *, batch_size=4, size=SIZE, reading=SERIAL):
     )
 
 
-def test_evaluation_has_every_frame_once_in_order(test_frames):
-    batches = evaluate(test_frames)
+def test_evaluation_has_every_frame_once_in_order(held_out_frames):
+    batches = evaluate(held_out_frames)
     assert [b["frame_1"].shape[0] for b in batches] == [4, 4, 4]
     valid = np.concatenate([b["valid"] for b in batches])
     index = np.concatenate([b["index"] for b in batches])
@@ -186,14 +186,14 @@ def test_evaluation_has_every_frame_once_in_order(test_frames):
     assert joined_indices(batches) == index.tolist()
 
 
-def test_frame_two_of_evaluation_is_the_next_of_the_folder(test_frames):
-    batches = evaluate(test_frames)
+def test_frame_two_of_evaluation_is_the_next_of_the_folder(held_out_frames):
+    batches = evaluate(held_out_frames)
     second = joined_indices(batches, "frame_2")
     assert second[:10] == [1, 2, 3, 0, 4, 6, 7, 8, 9, 5]
 
 
-def test_labels_of_evaluation_are_in_pixels_of_the_resized_crop(test_frames):
-    batch = evaluate(test_frames, size=16)[1]  # frames 4 to 7, scale one half
+def test_labels_of_evaluation_are_in_pixels_of_the_resized_crop(held_out_frames):
+    batch = evaluate(held_out_frames, size=16)[1]  # frames 4 to 7, scale one half
     assert {k: (v.dtype.name, v.shape) for k, v in batch.items()} == {
         "frame_1": ("uint8", (4, 16, 16, 3)),
         "frame_2": ("uint8", (4, 16, 16, 3)),
@@ -215,11 +215,11 @@ def test_labels_of_evaluation_are_in_pixels_of_the_resized_crop(test_frames):
 
 
 @pytest.mark.parametrize("process_count", [2, 3])
-def test_every_host_has_as_many_evaluation_batches(test_frames, process_count):
-    whole = evaluate(test_frames, batch_size=6)
+def test_every_host_has_as_many_evaluation_batches(held_out_frames, process_count):
+    whole = evaluate(held_out_frames, batch_size=6)
     shares = [
         evaluate(
-            test_frames,
+            held_out_frames,
             batch_size=6,
             reading=pipeline.Reading(
                 num_threads=2, process_index=i, process_count=process_count
@@ -234,17 +234,17 @@ def test_every_host_has_as_many_evaluation_batches(test_frames, process_count):
     assert_same(joined, whole)
 
 
-def test_a_batch_larger_than_the_split_is_padded(test_frames):
-    (batch,) = evaluate(test_frames, batch_size=16)
+def test_a_batch_larger_than_the_split_is_padded(held_out_frames):
+    (batch,) = evaluate(held_out_frames, batch_size=16)
     assert batch["valid"].sum() == 10
     assert batch["index"][10:].tolist() == [9] * 6
 
 
-def test_hosts_that_cannot_share_a_batch_are_refused(train_frames, test_frames):
+def test_hosts_that_cannot_share_a_batch_are_refused(train_frames, held_out_frames):
     reading = pipeline.Reading(process_count=4)
     for start in (
         lambda: stream(train_frames, batch_size=6, reading=reading),
-        lambda: evaluate(test_frames, batch_size=6, reading=reading),
+        lambda: evaluate(held_out_frames, batch_size=6, reading=reading),
     ):
         with pytest.raises(ValueError, match="batch_size is 6; expected a multiple of"):
             start()

@@ -181,8 +181,11 @@ def test_pictures_are_drawn_from_a_fixed_batch_at_their_steps():
 
 
 def test_a_task_without_pictures_draws_none():
-    hook = training.PicturesHook(None, {}, lambda *_: pytest.fail("drew"), every=1)
-    fit(toy_task.make_toy_task(), (hook,), 2)
+    drawn = []
+    hook = training.PicturesHook(None, {}, lambda *found: drawn.append(found), every=1)
+    state = fit(toy_task.make_toy_task(), (hook,), 2)
+    assert int(state.step) == 2
+    assert drawn == []
 
 
 def test_sigterm_saves_and_stops(tmp_path):
