@@ -88,13 +88,32 @@ def read_poses(path: pathlib.Path) -> np.ndarray:
       FileNotFoundError: If the file is missing.
       ValueError: If it is no CDF file, has no `Pose` or one of another width.
     """
-    remedy = "unpack Poses_D2_Positions of its subject again."
+    return read_joints(path, axes=2, archive="Poses_D2_Positions").astype(np.float32)
+
+
+def read_joints(path: pathlib.Path, *, axes: int, archive: str) -> np.ndarray:
+    """Reads the joints of one of the owners' pose files, as they are stored.
+
+    Args:
+      path: The CDF file.
+      axes: 2 for joints in pixels, 3 for joints in millimetres.
+      archive: Name of the archive it comes from, without the subject.
+
+    Returns:
+      Joints (frames, 32, axes), order `H36M_32`.
+
+    Raises:
+      FileNotFoundError: If the file is missing.
+      ValueError: If it is no CDF file, has no `Pose` or one of another width.
+    """
+    remedy = f"unpack {archive} of its subject again."
     if not path.is_file():
         raise FileNotFoundError(f"pose file {path} is missing; {remedy[:-7]}.")
     try:
         file = cdflib.CDF(path)
         names = [*file.cdf_info().zVariables, *file.cdf_info().rVariables]
         pose = np.asarray(file.varget("Pose")) if "Pose" in names else None
+    # A damaged file shows itself in many ways: what matters is which file it is.
     except Exception as error:
         raise ValueError(
             f"pose file {path} cannot be read as CDF ({error}); {remedy}"
@@ -106,9 +125,10 @@ def read_poses(path: pathlib.Path) -> np.ndarray:
         )
     if pose.ndim == 3 and pose.shape[0] == 1:
         pose = pose[0]
-    if pose.ndim != 2 or pose.shape[1] != 2 * NUM_JOINTS:
+    if pose.ndim != 2 or pose.shape[1] != axes * NUM_JOINTS:
         raise ValueError(
-            f"Pose of {path} has shape {pose.shape}; expected (frames, 64), that is "
-            "32 joints in 2-D (D3_Positions are 96 wide); " + remedy
+            f"pose file {path} has a Pose of {pose.shape}; expected (frames, "
+            f"{axes * NUM_JOINTS}), 32 joints in {axes}-D (D2_Positions are 64 wide, "
+            f"D3_Positions 96); {remedy}"
         )
-    return pose.reshape(len(pose), NUM_JOINTS, 2).astype(np.float32)
+    return pose.reshape(len(pose), NUM_JOINTS, axes)

@@ -2,9 +2,9 @@
 
 import pathlib
 
-import cdflib
 import numpy as np
 
+from datasets.human36m.annotations import read_joints
 from datasets.human36m.tree import SPELLINGS_OF_S1
 from posejax.data.h36m_cameras import H36M_SUBJECTS
 from posejax.data.pose_files import Keypoints, read_keypoints, read_poses_3d
@@ -80,28 +80,15 @@ def read_cdf_poses(path: pathlib.Path) -> np.ndarray:
       Joints (frames, 17, 3), order `H36M_17`, metres, float32.
 
     Raises:
-      ValueError: If it is no CDF file, has no `Pose` or one of another width.
+      ValueError: If it is no CDF file, has no `Pose`, one of another width, or joints
+        that are not finite.
     """
-    remedy = "unpack Poses_D3_Positions of its subject again."
-    try:
-        file = cdflib.CDF(path)
-        names = [*file.cdf_info().zVariables, *file.cdf_info().rVariables]
-        pose = np.asarray(file.varget("Pose")) if "Pose" in names else None
-    # A damaged file shows itself in many ways: what matters is which file it is.
-    except Exception as error:
-        raise ValueError(
-            f"pose file {path} cannot be read as CDF ({error}); {remedy}"
-        ) from error
-    if pose is not None and pose.ndim == 3 and pose.shape[0] == 1:
-        pose = pose[0]
-    width = 3 * H36M_32.num_joints
-    if pose is None or pose.ndim != 2 or pose.shape[1] != width:
-        found = "no variable Pose" if pose is None else f"a Pose of {pose.shape}"
-        raise ValueError(
-            f"pose file {path} has {found}; expected (frames, {width}), 32 joints in "
-            f"3-D; {remedy}"
-        )
-    joints = (pose.reshape(-1, H36M_32.num_joints, 3) / 1000).astype(np.float32)
+    archive = "Poses_D3_Positions"
+    stored = read_joints(path, axes=3, archive=archive)
+    joints = (stored / 1000).astype(np.float32)
     if not np.isfinite(joints).all():
-        raise ValueError(f"pose file {path} has joints that are not finite; {remedy}")
+        raise ValueError(
+            f"pose file {path} has joints that are not finite; unpack {archive} of its "
+            "subject again."
+        )
     return joints[:, remap(H36M_32, H36M_17)]

@@ -100,6 +100,13 @@ FREE_BONE_TABLE = (
 FREE_BONES = tuple(bone.name for bone in FREE_BONE_TABLE)
 # `bone_lengths(pose)[..., np.array(FREE_BONE_LENGTH_ORDER)]` is in the order above.
 FREE_BONE_LENGTH_ORDER = tuple(BONES.index(name) for name in FREE_BONES)
+# The bone that ends in the nose, which some detectors do not find.
+NOSE_BONE = "UFace"
+
+
+def counted_bones(*, has_nose: bool) -> np.ndarray:
+    """Returns the indices in `FREE_BONES` of the bones that count."""
+    return np.flatnonzero([has_nose or name != NOSE_BONE for name in FREE_BONES])
 
 
 def bone_lengths(

@@ -17,6 +17,7 @@ from posejax.geometry.bones import (
     FREE_BONE_LENGTH_ORDER,
     VIDEOPOSE_PARENTS,
     bone_lengths,
+    counted_bones,
     free_bone_vectors,
     require_bodies,
 )
@@ -101,6 +102,7 @@ def posture_consistency_loss(
     kind: str = "unit_vectors",
     norm_order: int = 1,
     plane: str = "joint",
+    has_nose: bool = True,
 ) -> Float[Array, "*batch"]:
     """Mean difference of the anchor's bone orientations to those of the other views.
 
@@ -118,6 +120,7 @@ def posture_consistency_loss(
       norm_order: 1 for the sum of absolute differences over x, y, z, 2 for their
         Euclidean norm.
       plane: Whether a "joint" or a "pair" fixes the plane of the torso's bones.
+      has_nose: Whether the bone to the nose counts among the orientations.
 
     Returns:
       One value per group in metres, the mean over other views, frames and bones.
@@ -148,6 +151,7 @@ def posture_consistency_loss(
     differences = vectors[..., :1, :, :, :] - vectors[..., 1:, :, :, :]
     lengths = mean_lengths[np.array(FREE_BONE_LENGTH_ORDER)]
     differences = differences * lengths.reshape((1,) * (vectors.ndim - 2) + (16, 1))
+    differences = differences[..., counted_bones(has_nose=has_nose), :]
     loss = jnp.mean(_norm(differences, norm_order), axis=(-3, -2, -1))
     if kind == "unit_vectors_and_lengths":
         own = bone_lengths(poses, parents=VIDEOPOSE_PARENTS)

@@ -13,6 +13,7 @@ from posejax.geometry.bones import (
     FREE_BONE_LENGTH_ORDER,
     FREE_BONE_TABLE,
     bone_lengths,
+    counted_bones,
     free_bone_vectors,
     require_bodies,
 )
@@ -54,7 +55,7 @@ def bone_orientation_errors(
         for pose in (predicted, target)
     )
     lengths = bone_lengths(target)[..., np.array(FREE_BONE_LENGTH_ORDER)]
-    return (lengths * safe_norm(ours - theirs))[..., _bones(has_nose)]
+    return (lengths * safe_norm(ours - theirs))[..., counted_bones(has_nose=has_nose)]
 
 
 def mpboe(
@@ -111,7 +112,9 @@ def joint_orientation_errors(
     (16,)
     """
     errors = bone_orientation_errors(predicted, target, has_nose=has_nose)
-    shares = jnp.asarray(_joint_shares()[_bones(has_nose)], errors.dtype)
+    shares = jnp.asarray(
+        _joint_shares()[counted_bones(has_nose=has_nose)], errors.dtype
+    )
     per_joint = jnp.einsum("...b,bj->...j", errors, shares, precision="highest")
     joints = np.arange(_NUM_JOINTS)
     return per_joint[..., joints[has_nose | (joints != _NOSE)]]
@@ -145,12 +148,6 @@ def j_mpboe(
     """
     errors = joint_orientation_errors(predicted, target, has_nose=has_nose)
     return jnp.mean(errors, axis=-1)
-
-
-def _bones(has_nose: bool) -> np.ndarray:
-    """Indices in `FREE_BONES` of the bones that count."""
-    counts = [has_nose or bone.free != _NOSE for bone in FREE_BONE_TABLE]
-    return np.flatnonzero(counts)
 
 
 def _joint_shares() -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from posejax.checks import require_at_least, require_equal_shapes
-from posejax.geometry.bones import BONES, MIN_LENGTH_M, bone_lengths
+from posejax.geometry.bones import BONES, MIN_LENGTH_M, NOSE_BONE, bone_lengths
 from posejax.skeletons import H36M_17
 
 # (numerator, denominator)
@@ -116,6 +116,7 @@ def bone_proportion_loss(
     prior: BoneProportionPrior,
     *,
     weight: float = PROPORTION_WEIGHT,
+    has_nose: bool = True,
 ) -> Float[Array, "*batch"]:
     """Mean over the ratios of -weight ln(1 + p): at most zero, and bounded below.
 
@@ -123,6 +124,7 @@ def bone_proportion_loss(
       pose: Joint positions in metres.
       prior: Distribution of the ratios.
       weight: Factor of the logarithm.
+      has_nose: Whether ratios with the bone to the nose count.
 
     Returns:
       One value per pose.
@@ -135,7 +137,9 @@ def bone_proportion_loss(
     0.0
     """
     # ln(1 + p) without forming p, which may overflow.
+    counts = [has_nose or NOSE_BONE not in pair for pair in RATIOS]
     log_likelihood = bone_proportion_log_likelihood(prior, pose)
+    log_likelihood = log_likelihood[..., np.flatnonzero(counts)]
     return -weight * jnp.mean(jax.nn.softplus(log_likelihood), axis=-1)
 
 

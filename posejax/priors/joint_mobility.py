@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from posejax.geometry.bones import FREE_BONES, free_bone_vectors
+from posejax.geometry.bones import FREE_BONES, NOSE_BONE, free_bone_vectors
 from posejax.priors.bone_proportion import with_mirror_images
 
 # fmt: off
@@ -118,6 +118,7 @@ def joint_mobility_loss(
     *,
     ranks: int = 2,
     rank_weights: tuple[float, float] = RANK_WEIGHTS,
+    has_nose: bool = True,
 ) -> Float[Array, "*batch"]:
     """Mean over the components of -weight ln(1 + p): at most zero, and bounded below.
 
@@ -126,6 +127,7 @@ def joint_mobility_loss(
       prior: Distribution of the orientations.
       ranks: 1 for single bones only, 2 for pairs too.
       rank_weights: Factor of the logarithm for either rank.
+      has_nose: Whether components with the bone to the nose count.
 
     Returns:
       One value per pose.
@@ -143,8 +145,11 @@ def joint_mobility_loss(
     if ranks not in (1, 2):
         raise ValueError(f"ranks is {ranks!r}; expected 1 (single bones) or 2 (pairs).")
     sizes = (len(RANK1), len(RANK2))
-    weights = np.repeat(rank_weights, sizes)[: sum(sizes[:ranks])]
-    log_likelihood = joint_mobility_log_likelihood(prior, pose)[..., : len(weights)]
+    members = [*((bone,) for bone in RANK1), *RANK2][: sum(sizes[:ranks])]
+    counts = [has_nose or NOSE_BONE not in bones for bones in members]
+    counted = np.flatnonzero(counts)
+    weights = np.repeat(rank_weights, sizes)[counted]
+    log_likelihood = joint_mobility_log_likelihood(prior, pose)[..., counted]
     # ln(1 + p) without forming p, which may overflow.
     terms = jax.nn.softplus(log_likelihood)
     weights = jnp.broadcast_to(jnp.asarray(weights, terms.dtype), terms.shape)

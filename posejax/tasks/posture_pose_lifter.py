@@ -14,14 +14,15 @@ import numpy as np
 
 from posejax import models
 from posejax.checks import require_choice
+from posejax.skeletons import H36M_17
 from posejax.tasks.posture_pose_terms import Predicted
-from posejax.tasks.posture_pose_windows import Sight, mirror_3d, mirrored
+from posejax.tasks.posture_pose_windows import Sight, mirrored
 from posejax.typing import Config, Tree
 
 AUXILIARY_UNITS = {"none": 0, "trajectory": 3, "scale": 1}
 FLIPS = ("none", "average", "right")
-CENTRE_JOINTS = (0, 7, 8, 9, 10)
-RIGHT_JOINTS = (1, 2, 3, 14, 15, 16)
+_LEFT, RIGHT_JOINTS = zip(*H36M_17.left_right, strict=True)
+CENTRE_JOINTS = tuple(sorted(set(range(17)) - {*_LEFT, *RIGHT_JOINTS}))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +137,7 @@ def lift(
     if flip == "none":
         return plain
     other = run(mirrored(inputs, jnp.asarray(mirror)))
-    swapped = mirrored(other.pose, jnp.asarray(mirror_3d()))
+    swapped = mirrored(other.pose, jnp.asarray(H36M_17.mirror()))
     average = (plain.pose + swapped) / 2
     # A place has no left and right, only an x; a scale has neither.
     place = other.auxiliary

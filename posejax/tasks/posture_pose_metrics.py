@@ -17,14 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from posejax import metrics
-from posejax.geometry.bones import FREE_BONES
+from posejax.geometry.bones import FREE_BONES, counted_bones
 from posejax.skeletons import H36M_17
 from posejax.typing import Batch, MetricFn
 
 NAME_BYTES = 48  # of an action or subject, as it travels in an array
 MM = 1000.0
 NOSE = H36M_17.index("nose")
-NOSE_BONE = FREE_BONES.index("UFace")
 
 
 class LiftedPose(NamedTuple):
@@ -142,7 +141,7 @@ def summarize(values: Mapping[str, np.ndarray]) -> dict[str, float]:
     """
     split = _joined(values)
     joints = kept_joints(ignore_nose=split.values["p1_by_joint"].shape[1] < 17)
-    bones = np.delete(FREE_BONES, [] if NOSE in joints else [NOSE_BONE])
+    bones = np.array(FREE_BONES)[counted_bones(has_nose=NOSE in joints)]
     figures = {"frames": float(len(split.actions))}
     for measure in ("p1", "p2", "p3", "velocity", "mpboe", "j_mpboe", "p1_unrooted"):
         name = measure + ("_by_bone" if measure == "mpboe" else "_by_joint")

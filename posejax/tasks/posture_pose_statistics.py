@@ -18,6 +18,7 @@ from posejax import priors
 from posejax.data.pose_sequences import PoseSequences, pose_sequences
 from posejax.data.pose_source import read_pose_set
 from posejax.data.pose_windows import chunk_entries, flip_poses, num_batches
+from posejax.skeletons import H36M_17
 from posejax.tasks.posture_pose_metrics import LiftedPose
 from posejax.tasks.posture_pose_terms import Priors
 from posejax.tasks.posture_pose_windows import Sight
@@ -149,12 +150,8 @@ def baseline_statistics(config: Config, data_dir: str) -> Mapping[str, np.ndarra
         return {}
     poses = np.array(arrays[1], np.float64)
     poses[:, 0] = 0.0
-    layout = sequences.layout
-    order = np.arange(layout.num_joints)
-    left, right = list(layout.left), list(layout.right)
-    order[left], order[right] = right, left
+    order, swap = sequences.layout.mirror(), H36M_17.mirror()
     keypoints = np.asarray(arrays[0], np.float64)
-    swap = np.asarray(_mirror_3d())
     keypoints = np.concatenate([keypoints, flip_poses(keypoints, order)])
     poses = np.concatenate([poses, flip_poses(poses, swap)])
     rows = _linear_rows(keypoints)
@@ -166,12 +163,6 @@ def baseline_statistics(config: Config, data_dir: str) -> Mapping[str, np.ndarra
         "mean_pose": poses.mean(axis=0).astype(np.float32),
         "linear": linear.astype(np.float32),
     }
-
-
-def _mirror_3d() -> np.ndarray:
-    from posejax.skeletons import H36M_17
-
-    return H36M_17.mirror()
 
 
 def _linear_rows(keypoints: Any) -> Any:

@@ -17,14 +17,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from posejax import losses, priors
-from posejax.geometry.bones import BONES, FREE_BONES, bone_lengths
+from posejax.geometry.bones import BONES, bone_lengths
 from posejax.losses.reprojection import ALIGNMENTS
 from posejax.numerics import masked_mean
-from posejax.priors.bone_proportion import PROPORTION_WEIGHT, RATIOS
-from posejax.priors.joint_mobility import RANK1, RANK2, RANK_WEIGHTS
 from posejax.tasks.posture_pose_metrics import kept_joints
-
-NOSE_BONE = "UFace"
 
 
 class Predicted(NamedTuple):
@@ -241,29 +237,21 @@ def _reprojection_errors(
     )
 
 
-def _log_loss(log_likelihood: Array, weights: np.ndarray) -> Array:
-    """Mean over the components with a weight of -weight ln(1 + p)."""
-    kept = np.flatnonzero(weights)
-    terms = jax.nn.softplus(log_likelihood[..., kept])
-    factors = jnp.asarray(weights[kept], terms.dtype)
-    return -jnp.mean(terms * jnp.broadcast_to(factors, terms.shape), axis=-1)
-
-
 def _proportion_loss(pose: Array, fitted: Priors, settings: Settings) -> Array:
     assert fitted.proportion is not None  # make_task fits what the terms need
-    named = [settings.ignore_nose and NOSE_BONE in pair for pair in RATIOS]
-    weights = np.where(named, 0.0, PROPORTION_WEIGHT)
-    return _log_loss(priors.log_likelihood(fitted.proportion, pose), weights)
+    return priors.bone_proportion_loss(
+        pose, fitted.proportion, has_nose=not settings.ignore_nose
+    )
 
 
 def _mobility_loss(pose: Array, fitted: Priors, settings: Settings) -> Array:
     assert fitted.mobility is not None
-    members = [*((bone,) for bone in RANK1), *RANK2]
-    rank = np.repeat([1, 2], [len(RANK1), len(RANK2)])
-    named = [settings.ignore_nose and NOSE_BONE in bones for bones in members]
-    weights = np.where(named, 0.0, np.array(RANK_WEIGHTS)[rank - 1])
-    weights = np.where(rank > settings.ranks, 0.0, weights)
-    return _log_loss(priors.log_likelihood(fitted.mobility, pose), weights)
+    return priors.joint_mobility_loss(
+        pose,
+        fitted.mobility,
+        ranks=settings.ranks,
+        has_nose=not settings.ignore_nose,
+    )
 
 
 def _groups(values: Array, views: int) -> Array:
@@ -309,11 +297,11 @@ def _view_posture(
     known = jnp.broadcast_to(labelled.valid[:, None], lengths.shape[:2]).reshape(-1)
     lengths = lengths.reshape(-1, len(BONES)).T
     means = masked_mean(lengths, jnp.broadcast_to(known[None], lengths.shape))
-    factor = 1.0
-    if settings.ignore_nose:  # a bone of weight zero, taken out of the mean
-        means = means.at[BONES.index(NOSE_BONE)].set(0.0)
-        factor = len(FREE_BONES) / (len(FREE_BONES) - 1)
     errors = losses.posture_consistency_loss(
-        groups, means, kind=settings.view_posture, norm_order=settings.norm_order
+        groups,
+        means,
+        kind=settings.view_posture,
+        norm_order=settings.norm_order,
+        has_nose=not settings.ignore_nose,
     )
-    return factor * masked_mean(errors, _anchors(counts, views))
+    return masked_mean(errors, _anchors(counts, views))

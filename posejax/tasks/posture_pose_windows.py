@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from posejax.data.pose_sequences import PoseSequences
 from posejax.data.pose_windows import flip_intrinsics
+from posejax.skeletons import H36M_17
 
 
 class Windows(NamedTuple):
@@ -87,24 +88,10 @@ def resident_arrays(sequences: PoseSequences) -> dict[str, np.ndarray]:
     arrays = {name: np.asarray(getattr(sequences, name)) for name in names}
     arrays["offsets"] = arrays["offsets"].astype(np.int32)
     arrays["lengths"] = arrays["lengths"].astype(np.int32)
-    layout = sequences.layout
     return arrays | {
-        "mirror_2d": _mirror(layout.num_joints, layout.left, layout.right),
-        "mirror_3d": mirror_3d(),
+        "mirror_2d": sequences.layout.mirror().astype(np.int32),
+        "mirror_3d": H36M_17.mirror().astype(np.int32),
     }
-
-
-def mirror_3d() -> np.ndarray:
-    """Returns the order of joints in a mirrored pose of `H36M_17`."""
-    from posejax.skeletons import H36M_17
-
-    return H36M_17.mirror().astype(np.int32)
-
-
-def _mirror(count: int, left: tuple[int, ...], right: tuple[int, ...]) -> np.ndarray:
-    order = np.arange(count, dtype=np.int32)
-    order[list(left)], order[list(right)] = right, left
-    return order
 
 
 def frame_indices(
