@@ -15,6 +15,21 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# Thousands of small programs: to optimise them takes longer than to run them. What is
+# compared with stored values of a reference is optimised, as a user's program is.
+UNOPTIMIZED = ("geometry", "losses", "metrics", "priors", "test_transformations")
+
+
+@pytest.fixture(autouse=True)
+def compiled_quickly(request):
+    """Compiles the small programs of the pure functions without optimising them."""
+    names = {request.path.parent.name, request.path.stem}
+    is_small = bool(names & set(UNOPTIMIZED))
+    is_golden = request.node.get_closest_marker("golden") is not None
+    jax.config.update("jax_disable_most_optimizations", is_small and not is_golden)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
 
 @pytest.fixture
 def float64():

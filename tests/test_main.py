@@ -17,8 +17,8 @@ SMALL = [
     "--config.sample.evaluation.every=2",
     "--config.sample.log.checkpoint_every=2",
     "--config.sample.log.pictures_every=2",
-    "--config.sample.regressor_features=(4,4,4,4,4,8,8)",
-    "--config.sample.translator_features=(4,4,4,4)",
+    "--config.sample.regressor_features=(4,4,4,4,4,8)",
+    "--config.sample.translator_features=(4,4)",
     "--config.sample.vgg.widths=(4,4,8)",
 ]
 CONFIG = ["--config", "configs/mse_natural.py"]

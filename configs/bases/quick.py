@@ -22,8 +22,8 @@ def shrink(config: ConfigDict, *, num_steps: int = 2) -> ConfigDict:
     match small.system:
         case "template_warp":
             small.image_size = 64
-            small.regressor_features = (4, 4, 4, 4, 4, 8, 8)
-            small.translator_features = (4, 4, 4, 4)
+            small.regressor_features = (4, 4, 4, 4, 4, 8)
+            small.translator_features = (4, 4)
             small.vgg.weights = "random"
             small.vgg.widths = (4, 4, 8)
         case "posture_pose":

@@ -202,16 +202,20 @@ def test_a_stopped_run_leaves_nothing_finished_and_goes_on(raw, built, tmp_path,
     root = tmp_path / "raw"
     shutil.copytree(raw, root)
     # Long enough that the run is stopped in the middle of it.
+    count = 200
     for subject in ("S8", "S9"):
-        frames = [fake.frame_of(subject, i % 6) for i in range(200)]
+        frames = [fake.frame_of(subject, i % 6) for i in range(count)]
         fake.write_video(fake.video_path(root, subject), frames)
-        boxes = [fake.box_of(i % 6) for i in range(200)]
+        boxes = [fake.box_of(i % 6) for i in range(count)]
         fake.write_masks(fake.mask_path(root, subject), boxes)
-        poses = np.stack([fake.pose_of(i % 6) for i in range(200)])
+        poses = np.stack([fake.pose_of(i % 6) for i in range(count)])
         fake.write_poses(fake.pose_path(root, subject), poses)
     data = tmp_path / "data"
     command = [sys.executable, "-m", "datasets.prepare", "human36m"]
     command += ["--manual_dir", str(root), "--data_dir", str(data)]
+    # A suite that a shell started in the background ignores the signal, and so would
+    # its child.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [*command, "--num_workers", "2"], stderr=subprocess.PIPE, text=True
     )
@@ -232,4 +236,4 @@ def test_a_stopped_run_leaves_nothing_finished_and_goes_on(raw, built, tmp_path,
     assert not list((data / "human36m").glob("crops/[0-9]*"))
     assert list(cache.glob("*/*/index.npz"))
     folder = build(root, data)
-    assert len(read(folder, "train")) == 4 * 6 + 200
+    assert len(read(folder, "train")) == 4 * 6 + count

@@ -20,8 +20,8 @@ SMALL = [
     "--config.sample.data.config=tiny", "--config.sample.batch_size=8",
     "--config.sample.num_steps=2", "--config.sample.evaluation.every=2",
     "--config.sample.log.checkpoint_every=2", "--config.sample.log.pictures_every=2",
-    "--config.sample.regressor_features=(4,4,4,4,8)",
-    "--config.sample.translator_features=(4,4,4)",
+    "--config.sample.regressor_features=(4,4,4,4,4,8)",
+    "--config.sample.translator_features=(4,4)",
     "--config.sample.vgg.widths=(4,4,8)", "--data=sample",
     "--config.compute_dtype=float64",
 ]  # fmt: skip

@@ -22,8 +22,8 @@ SMALL = [
     "--config.sample.data.config=tiny", "--config.sample.batch_size=4",
     f"--config.sample.num_steps={STEPS}", "--config.sample.evaluation.every=20",
     "--config.sample.log.checkpoint_every=5", "--config.sample.log.pictures_every=60",
-    "--config.sample.regressor_features=(4,4,4,4,8)",
-    "--config.sample.translator_features=(4,4,4)",
+    "--config.sample.regressor_features=(4,4,4,4,4,8)",
+    "--config.sample.translator_features=(4,4)",
     "--config.sample.vgg.widths=(4,4,8)",
 ]  # fmt: skip
 
