@@ -23,6 +23,10 @@ from posejax.numerics import safe_divide, safe_sqrt
 _SWEEPS = 4
 _PAIRS = ((0, 1), (0, 2), (1, 2))
 
+# A compiler may work out a condition anew in every kernel that takes it, and round it
+# differently there. Nothing below is therefore decided by rounding alone: rows of equal
+# length, or at right angles, would be turned otherwise than their axes.
+
 # Three entries, three rows: one array each, of the shape of the batch.
 _Vector = Sequence[Array]
 _Matrix = Sequence[_Vector]
@@ -296,7 +300,10 @@ def _rotation_jvp(primals, tangents):
 
 def _jacobi(a: _Vector, b: _Vector) -> tuple[Array, Array]:
     """Cosine and sine of the smaller angle that makes a and b orthogonal."""
-    difference, twice = _dot(b, b) - _dot(a, a), 2 * _dot(a, b)
+    squared_a, squared_b, twice = _dot(a, a), _dot(b, b), 2 * _dot(a, b)
+    noise = 4 * jnp.finfo(twice.dtype).eps * (squared_a + squared_b)
+    twice = jnp.where(jnp.abs(twice) > noise, twice, 0.0)
+    difference = squared_b - squared_a
     divisor = jnp.abs(difference) + jnp.sqrt(difference**2 + twice**2)
     tangent = jnp.where(difference < 0, -twice, twice)
     tangent = tangent / jnp.where(divisor > 0, divisor, 1.0)
@@ -307,8 +314,9 @@ def _jacobi(a: _Vector, b: _Vector) -> tuple[Array, Array]:
 def _sort_descending(rows: list, axes: list) -> None:
     """Orders the rows by length, in place; the axes keep their handedness."""
     squared = [_dot(row, row) for row in rows]
+    margin = 1 - 64 * jnp.finfo(squared[0].dtype).eps
     for p, q in ((0, 1), (1, 2), (0, 1)):
-        swap = squared[p] < squared[q]
+        swap = squared[p] < margin * squared[q]
         for vectors in (rows, axes):
             vectors[p], vectors[q] = (
                 _selected(swap, vectors[q], vectors[p]),

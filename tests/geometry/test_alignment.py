@@ -36,6 +36,7 @@ def covariances(kind, rng, n=400):
         "graded": [1.0, 1e-2, 1e-3],
         "equal": [1.0, 1.0, 1.0],
         "nearly equal": [1.0, 0.999, 0.998],
+        "equal but for rounding": [1.0, 1 - 3e-7, 1 - 8e-6],
         "mirrored": [1.0, 0.5, -0.2],
         "mirrored, two equal": [1.0, 1.0, -0.2],
     }[kind]
@@ -43,8 +44,8 @@ def covariances(kind, rng, n=400):
 
 
 KINDS = (
-    "random", "near planar", "planar", "graded", "equal", "nearly equal",
-    "mirrored", "mirrored, two equal",
+    "random", "near planar", "planar", "graded", "equal", "equal but for rounding",
+    "nearly equal", "mirrored", "mirrored, two equal",
 )  # fmt: skip
 
 
@@ -72,6 +73,17 @@ def test_best_rotation_equals_that_of_a_decomposition_in_float64(kind):
     found, total = rotation_of(jnp.asarray(covariance))
     np.testing.assert_allclose(total, trace, atol=1e-14)
     np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("level", [0, 3])
+@pytest.mark.parametrize("kind", ["equal", "equal but for rounding"])
+def test_a_compiler_that_rounds_otherwise_finds_the_same_rotation(kind, level):
+    covariance = jnp.asarray(covariances(kind, np.random.default_rng(0)), jnp.float32)
+    expected, _ = decomposed(covariance)
+    found, _ = rotation_of.lower(covariance).compile(
+        {"xla_backend_optimization_level": level}
+    )(covariance)
+    np.testing.assert_allclose(found, expected, atol=3e-6)
 
 
 @pytest.mark.parametrize("values", [(1.0, 0.0, 0.0), (0.0, 0.0, 0.0), (1, 1e-9, -1e-9)])
