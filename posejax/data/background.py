@@ -57,6 +57,8 @@ class _Group(NamedTuple):
 
 def background_boxes(
     source: str | Path | Callable[[], Iterable[np.ndarray]],
+    *,
+    watch: Callable[[Iterable[np.ndarray]], Iterable[np.ndarray]] = iter,
 ) -> people.Boxes:
     """Finds the moving person in a video of a fixed camera.
 
@@ -64,6 +66,7 @@ def background_boxes(
       source: A path that `posejax.data.video` reads, or a function that returns a new
         iterator over the uint8 RGB frames `(height, width, 3)` each time (it is called
         twice).
+      watch: Wraps the frames of either pass, to show how far it is.
 
     Returns:
       One box per frame, source pixels, short gaps filled. Frames in which less than
@@ -76,9 +79,9 @@ def background_boxes(
         frames, name = source, "the video"
     else:
         frames, name = (lambda: video.read_frames(source)), str(source)
-    background, threshold = background_model(_samples(frames()))
+    background, threshold = background_model(_samples(watch(frames())))
     groups, scale = [], np.ones(2)
-    for frame in frames():
+    for frame in watch(frames()):
         image = _small(frame)
         scale = np.array(frame.shape[1::-1]) / np.array(image.shape[1::-1])
         groups.append(_groups(foreground(image, background, threshold=threshold)))

@@ -125,7 +125,13 @@ def crop_matrices(run: Run, source: video.Video) -> tuple[Any, people.Boxes | No
             image_size=source.size,
         )
     else:
-        boxes = background.background_boxes(source.path)
+        logging.info("finding the person who moves, in two passes over the video")
+        boxes = background.background_boxes(
+            source.path,
+            watch=lambda frames: training.progress(
+                frames, total=source.num_frames, unit="frame"
+            ),
+        )
     seen = np.flatnonzero(boxes.valid)
     if not len(seen):
         raise ValueError(

@@ -17,6 +17,20 @@ def test_a_walking_person_is_boxed_in_every_frame():
     assert overlap.mean() > 0.8
 
 
+def test_both_passes_over_the_frames_can_be_watched():
+    frames, _ = moving_figure.walk(12)
+    seen = []
+
+    def watch(passed):
+        seen.append(0)
+        for frame in passed:
+            seen[-1] += 1
+            yield frame
+
+    background.background_boxes(lambda: iter(frames), watch=watch)
+    assert seen == [12, 12]
+
+
 def test_boxes_are_in_pixels_of_the_source_not_of_the_small_frames(monkeypatch):
     monkeypatch.setattr(background, "WORKING_SIDE", 160)
     frames, expected = moving_figure.walk(16, speed=6)
