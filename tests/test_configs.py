@@ -6,7 +6,6 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
@@ -161,25 +160,3 @@ def test_the_step_of_a_config_can_be_traced(path, data_dir):
         *(params, state, batch, jax.random.key(0), jnp.int32(0)),
     )
     assert "pose" in logs
-
-
-@pytest.mark.slow
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
-    data_dir, tmp_path, monkeypatch
-):
-    path = ROOT / "configs/mse_natural_flipaugment_twostepwarp.py"
-    found = {}
-    for name in ("resumed", "uninterrupted"):
-        run = make_run(quick.shrink(load(path)), tmp_path / name, data_dir)
-        if name == "resumed":
-            train_one_step(run, monkeypatch)
-        figures = train(run)
-        directory = tmp_path / name / "checkpoints"
-        with training.Checkpoints(directory, read_only=True) as checkpoints:
-            variables = checkpoints.restore_variables()
-        metrics = (tmp_path / name / "metrics.jsonl").read_text()
-        found[name] = variables, metrics, figures["test"]
-    (one, *others), (other, *expected) = found.values()
-    jax.tree.map(np.testing.assert_array_equal, one, other)
-    assert others == expected
-    assert trained_steps(tmp_path / "resumed") == [1, 2]

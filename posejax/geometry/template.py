@@ -370,7 +370,9 @@ def _blob_parameters(template: Template, size: int) -> tuple[Array, Array, Array
     return (
         jnp.asarray(template.centers * scale),
         jnp.asarray(template.sigmas * scale),
-        jnp.asarray(template.angles),
+        # A copy: once jit has read an array in float32, JAX remembers it so, and reads
+        # the same array in float32 where float64 is switched on later.
+        jnp.asarray(template.angles.copy()),
     )
 
 

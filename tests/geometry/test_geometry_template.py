@@ -1,3 +1,6 @@
+import dataclasses
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -281,3 +284,11 @@ def test_an_anchor_that_is_no_number_spoils_its_own_joint_only():
     anchors = jnp.zeros((32, 2)).at[31].set(jnp.nan)
     bad = np.isnan(geometry.joints_from_anchors(anchors)).any(-1)
     assert np.flatnonzero(bad).tolist() == [8]
+
+
+def test_a_template_read_in_float32_is_exact_in_float64_afterwards():
+    draw = functools.partial(geometry.draw_template, size=16)
+    jax.pmap(lambda x: x + draw(NATURAL).sum())(jnp.zeros(8))
+    with jax.enable_x64(True):
+        copy = dataclasses.replace(NATURAL, angles=NATURAL.angles.copy())
+        np.testing.assert_array_equal(draw(NATURAL), draw(copy))

@@ -42,8 +42,8 @@ def test_one_batch_is_learnt_by_heart():
     grid = np.linspace(0, 6, 64)
     frame = 128 + 100 * np.sin(grid[:, None, None] + grid[None, :, None] * [1, 2, 3])
     batch["frame_1"] = jnp.asarray(np.stack([frame, frame[::-1]]).astype(np.uint8))
-    params, state = task.init(jax.random.key(0), batch)
-    opt_state = task.optimizer.init(params)
+    params, state = jax.jit(task.init)(jax.random.key(0), batch)
+    opt_state = jax.jit(task.optimizer.init)(params)
 
     @jax.jit
     def step(params, state, opt_state):
@@ -68,7 +68,7 @@ def test_one_batch_is_learnt_by_heart():
 def test_predictions_and_pictures_have_their_documented_shapes():
     task = make_task(small_config())
     batch = random_batch(count=3)
-    params, state = task.init(jax.random.key(0), batch)
+    params, state = jax.jit(task.init)(jax.random.key(0), batch)
     found = jax.jit(task.predict)(params, state, batch)
     assert found.joints.shape == (3, 15, 2)
     assert found.anchors.shape == (3, 32, 2)
@@ -117,8 +117,10 @@ def test_bfloat16_changes_the_loss_only_a_little():
         config = small_config()
         config.compute_dtype = dtype
         task = make_task(config)
-        params, state = task.init(jax.random.key(0), batch)
-        out = task.loss(params, state, batch, key=jax.random.key(0), step=jnp.int32(0))
+        params, state = jax.jit(task.init)(jax.random.key(0), batch)
+        out = jax.jit(task.loss)(
+            params, state, batch, key=jax.random.key(0), step=jnp.int32(0)
+        )
         assert out.loss.dtype == jnp.float32
         values[dtype] = float(out.loss)
     assert abs(values["bfloat16"] / values["float32"] - 1) < 0.05

@@ -174,7 +174,7 @@ def test_a_whole_training_step_equals_the_published(dtype, model):
 
     value_and_grad = jax.jit(jax.value_and_grad(scalar, has_aux=True))
     state = {"batch_stats": stats, "vgg": vgg_of(salt)}
-    opt_state = optimizer.init(params)
+    opt_state = jax.jit(optimizer.init)(params)
     totals = []
     # The README's third step is for float64 only.
     tolerances = (1e-6, 1e-6, 1e-6) if dtype == "float64" else (1e-4, 3e-2)
