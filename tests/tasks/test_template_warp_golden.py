@@ -114,10 +114,6 @@ def test_losses_behind_the_regressor_equal_the_published(dtype, model):
 
     is_double = dtype == "float64"
     pixels, value, slope = (1e-6, 1e-6, 1e-6) if is_double else (1e-3, 1e-4, 2e-3)
-    if not is_double and model == "mse":
-        # One of the two examples differs by 1.6 % of the largest entry, in the
-        # perceptual gradient alone; in float64 it agrees to 1e-6.
-        slope = 2e-2
     raw = jnp.asarray(arrays["in/raw"]).reshape(arrays["in/raw"].shape[0], -1)
     gradients, (means, moved, image) = jax.jit(jax.jacrev(terms, has_aux=True))(raw)
     stride = meta["stride_images"]
@@ -136,10 +132,18 @@ def test_losses_behind_the_regressor_equal_the_published(dtype, model):
     for published, ours in names.items():
         np.testing.assert_allclose(means[ours], arrays[f"out/{published}"], rtol=value)
         expected = arrays[f"grad/{published}"].reshape(raw.shape)
-        largest = np.abs(expected).max()
-        np.testing.assert_allclose(
-            gradients[ours], expected, rtol=slope, atol=slope * largest, err_msg=ours
-        )
+        limits = slope * (np.abs(expected).max() + np.abs(expected))
+        if (
+            not is_double
+            and model == "mse"
+            and ours in ("perceptual", "pixel", "total")
+        ):
+            # A unit of the translator is that close to zero: in float64, too, frames
+            # that differ by 1e-6 move the second example's gradients by 1.56 % and
+            # 1.12 % in one jump.
+            limits[1] *= 10
+        error = np.abs(gradients[ours] - expected)
+        np.testing.assert_array_less(error, limits, err_msg=ours)
 
 
 @pytest.mark.parametrize("model", ["baseline", "mse", "twostep", "constrained"])
