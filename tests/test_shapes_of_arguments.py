@@ -11,7 +11,7 @@ import pytest
 from posejax import geometry, losses, metrics, priors
 from posejax.skeletons import H36M_32
 from posejax.templates import NATURAL, SCHEMES
-from tests.refusals import check_refused_in_one_line, ones, refused
+from tests.refusals import assert_shapes_are_refused, ones, refused, refused_by
 from tests.test_shapes_of_pose_arguments import POSE_CASES
 
 PARTS = jnp.zeros((18, 2, 3))
@@ -80,9 +80,10 @@ PARTS = jnp.zeros((18, 2, 3))
             match="anchors has shape (18, 2); expected (..., 32, 2)",
         ),
         refused(losses.boundary_loss, ones(32, 3), image_size=64, match="anchors"),
-        *(
-            refused(loss, ones(2, 3, 4, 3), ones(2, 3, 4, 1), match="target (2, 3, 4,")
-            for loss in (losses.pixel_loss, losses.perceptual_loss)
+        *refused_by(
+            (losses.pixel_loss, losses.perceptual_loss),
+            *(ones(2, 3, 4, 3), ones(2, 3, 4, 1)),
+            match="target (2, 3, 4,",
         ),
         refused(losses.pixel_loss, ones(3, 4), ones(3, 4), match="predicted"),
         refused(
@@ -136,7 +137,7 @@ PARTS = jnp.zeros((18, 2, 3))
 def test_a_wrong_shape_is_one_line_that_names_the_argument(
     function, arguments, options, match, monkeypatch
 ):
-    check_refused_in_one_line(function, arguments, options, match, monkeypatch)
+    assert_shapes_are_refused(function, arguments, options, match, monkeypatch)
 
 
 def test_every_equation_that_takes_arrays_has_a_case():

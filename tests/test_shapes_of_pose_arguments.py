@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from posejax import geometry, losses, metrics, priors
-from tests.refusals import check_refused_in_one_line, ones, refused
+from tests.refusals import assert_shapes_are_refused, ones, refused, refused_by
 
 BODY = ones(17, 3)
 PROPORTION = priors.BoneProportionPrior(np.ones(15), np.ones(15), 0.05)
@@ -17,6 +17,21 @@ MOBILITY = priors.JointMobilityPrior(
     *(np.zeros((17, 6)), np.stack([np.eye(6)] * 17), np.stack([np.eye(6)] * 17)),
     grouped=True,
 )
+# Functions of one kind of arguments.
+MOVES = (geometry.world_to_camera, geometry.camera_to_world)
+PROJECTIONS = (geometry.project_points, geometry.project_points_linear)
+ALIGNMENTS = (
+    geometry.rigid_transform,
+    geometry.rigid_alignment,
+    geometry.similarity_alignment,
+    geometry.similarity_distances,
+)
+VELOCITIES = (
+    losses.velocity_loss,
+    metrics.velocity_error,
+    metrics.velocity_error_per_joint,
+)
+PICTURES = (losses.orthographic_pair, losses.orthographic_reprojection_loss)
 
 CAMERA_CASES = [
     refused(
@@ -40,62 +55,37 @@ CAMERA_CASES = [
         match="points (5,), quaternion ()",
     ),
     refused(geometry.rotate_by_quaternion, ones(4), ones(3), match="points"),
-    *(
-        refused(
-            move,
-            ones(5, 17, 3),
-            **{"orientation": ones(5, 4), "translation": ones(3)},
-            match="translation ()",
-        )
-        for move in (geometry.world_to_camera, geometry.camera_to_world)
+    *refused_by(
+        MOVES,
+        ones(5, 17, 3),
+        **{"orientation": ones(5, 4), "translation": ones(3)},
+        match="translation ()",
     ),
-    *(
-        refused(
-            move,
-            BODY,
-            **{"orientation": ones(4), "translation": ones(1)},
-            match="translation has shape (1,)",
-        )
-        for move in (geometry.world_to_camera, geometry.camera_to_world)
+    *refused_by(
+        MOVES,
+        BODY,
+        **{"orientation": ones(4), "translation": ones(1)},
+        match="translation has shape (1,)",
     ),
-    *(
-        refused(project, BODY, ones(4), match="intrinsics has shape (4,)")
-        for project in (geometry.project_points, geometry.project_points_linear)
-    ),
-    *(
-        refused(project, ones(5, 17, 3), ones(1, 9), match="intrinsics (1,)")
-        for project in (geometry.project_points, geometry.project_points_linear)
-    ),
+    *refused_by(PROJECTIONS, BODY, ones(4), match="intrinsics has shape (4,)"),
+    *refused_by(PROJECTIONS, ones(5, 17, 3), ones(1, 9), match="intrinsics (1,)"),
 ]
 
 ALIGNMENT_CASES = [
     refused(geometry.best_rotation, ones(4, 4), match="covariance has shape (4, 4)"),
     refused(geometry.least_squares_scale, ones(17, 2), ones(2), match="target has"),
-    *(
-        refused(align, ones(17, 3), ones(1, 3), match="source (17, 3), target (1, 3)")
-        for align in (
-            geometry.least_squares_scale,
-            geometry.rigid_transform,
-            geometry.rigid_alignment,
-            geometry.similarity_alignment,
-            geometry.similarity_distances,
-        )
+    *refused_by(
+        (geometry.least_squares_scale, *ALIGNMENTS),
+        ones(17, 3),
+        ones(1, 3),
+        match="source (17, 3), target (1, 3)",
     ),
-    *(
-        refused(align, ones(17, 2), ones(17, 2), match="source has shape (17, 2)")
-        for align in (
-            geometry.rigid_transform,
-            geometry.rigid_alignment,
-            geometry.similarity_alignment,
-            geometry.similarity_distances,
-        )
-    ),
+    *refused_by(ALIGNMENTS, ones(17, 2), ones(17, 2), match="source has shape (17, 2)"),
 ]
 
 JOINT_CASES = [
-    *(
-        refused(measure, ones(17, 3), ones(1, 3), match="target (1, 3)")
-        for measure in (
+    *refused_by(
+        (
             losses.joint_distance_loss,
             losses.n_mpjpe_loss,
             metrics.mpjpe,
@@ -104,24 +94,13 @@ JOINT_CASES = [
             metrics.p_mpjpe_per_joint,
             metrics.n_mpjpe,
             metrics.n_mpjpe_per_joint,
-        )
+        ),
+        ones(17, 3),
+        ones(1, 3),
+        match="target (1, 3)",
     ),
-    *(
-        refused(measure, ones(5, 17, 3), ones(5, 1, 3), match="target (5, 1, 3)")
-        for measure in (
-            losses.velocity_loss,
-            metrics.velocity_error,
-            metrics.velocity_error_per_joint,
-        )
-    ),
-    *(
-        refused(measure, BODY, BODY, match="predicted has shape (17, 3)")
-        for measure in (
-            losses.velocity_loss,
-            metrics.velocity_error,
-            metrics.velocity_error_per_joint,
-        )
-    ),
+    *refused_by(VELOCITIES, ones(5, 17, 3), ones(5, 1, 3), match="target (5, 1, 3)"),
+    *refused_by(VELOCITIES, BODY, BODY, match="predicted has shape (17, 3)"),
     refused(metrics.p_mpjpe, ones(17, 2), ones(17, 2), match="predicted has shape"),
     refused(
         losses.joint_distance_loss, BODY, BODY, mask=ones(1) > 0, match="mask (1,)"
@@ -133,30 +112,35 @@ JOINT_CASES = [
 ]
 
 BODY_CASES = [
-    *(
-        refused(measure, ones(15, 3), match="pose has shape (15, 3)")
-        for measure in (
+    *refused_by(
+        (
             geometry.bone_lengths,
             geometry.free_bone_frames,
             geometry.free_bone_vectors,
             losses.bone_symmetry_loss,
             losses.root_to_origin_loss,
             priors.bone_ratios,
-        )
+        ),
+        ones(15, 3),
+        match="pose has shape (15, 3)",
     ),
-    *(
-        refused(measure, ones(15, 3), ones(15, 3), match="predicted has shape (15, 3)")
-        for measure in (
+    *refused_by(
+        (
             losses.posture_loss,
             metrics.bone_orientation_errors,
             metrics.joint_orientation_errors,
             metrics.mpboe,
             metrics.j_mpboe,
-        )
+        ),
+        ones(15, 3),
+        ones(15, 3),
+        match="predicted has shape (15, 3)",
     ),
-    *(
-        refused(measure, BODY, ones(5, 17, 3), match="target (5, 17, 3)")
-        for measure in (losses.posture_loss, metrics.bone_orientation_errors)
+    *refused_by(
+        (losses.posture_loss, metrics.bone_orientation_errors),
+        BODY,
+        ones(5, 17, 3),
+        match="target (5, 17, 3)",
     ),
     refused(
         losses.bone_length_difference_over_batch,
@@ -179,9 +163,7 @@ BODY_CASES = [
 
 PICTURE_CASES = [
     refused(
-        losses.reprojection_loss,
-        *(BODY, ones(1, 2), ones(9)),
-        match="target_2d (1,)",
+        losses.reprojection_loss, *(BODY, ones(1, 2), ones(9)), match="target_2d (1,)"
     ),
     refused(losses.reprojection_loss, BODY, ones(17, 2), ones(4), match="intrinsics"),
     refused(
@@ -189,13 +171,9 @@ PICTURE_CASES = [
         *(ones(5, 17, 3), ones(5, 17, 2), ones(9)),
         match="poses (5,), intrinsics ()",
     ),
-    *(
-        refused(show, ones(5, 17, 3), ones(5, 17, 2), ones(), match="scale ()")
-        for show in (losses.orthographic_pair, losses.orthographic_reprojection_loss)
-    ),
-    *(
-        refused(show, ones(17, 2), ones(17, 2), ones(), match="predicted has shape")
-        for show in (losses.orthographic_pair, losses.orthographic_reprojection_loss)
+    *refused_by(PICTURES, ones(5, 17, 3), ones(5, 17, 2), ones(), match="scale ()"),
+    *refused_by(
+        PICTURES, ones(17, 2), ones(17, 2), ones(), match="predicted has shape"
     ),
     refused(losses.orthographic_scale, BODY, ones(1, 2), match="pose_2d (1,)"),
     refused(losses.scale_loss, ones(), BODY, BODY, match="pose_2d has shape (17, 3)"),
@@ -259,4 +237,4 @@ POSE_CASES = [
 def test_a_wrong_pose_camera_or_body_is_one_line_that_names_the_argument(
     function, arguments, options, match, monkeypatch
 ):
-    check_refused_in_one_line(function, arguments, options, match, monkeypatch)
+    assert_shapes_are_refused(function, arguments, options, match, monkeypatch)

@@ -80,6 +80,7 @@ def read_cdf_poses(path: pathlib.Path) -> np.ndarray:
       Joints (frames, 17, 3), order `H36M_17`, metres, float32.
 
     Raises:
+      FileNotFoundError: If the file is missing.
       ValueError: If it is no CDF file, has no `Pose`, one of another width, or joints
         that are not finite.
     """

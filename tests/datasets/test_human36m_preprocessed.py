@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 
 from datasets.prepare import prepare
 from posejax.data import crops
+from tests.refusals import assert_refused_in_one_line
 
 
 @pytest.fixture
@@ -33,13 +34,8 @@ def read(folder, split):
     return [source[i] for i in range(len(source))]
 
 
-def refuses(root, *words, kind=ValueError, config="crops"):
-    with pytest.raises(kind) as caught:
-        build(root, config=config)
-    text = str(caught.value)
-    assert "\n" not in text
-    for word in words:
-        assert word in text
+def assert_refused(root, *words, kind=ValueError, config="crops"):
+    assert_refused_in_one_line(lambda: build(root, config=config), *words, kind=kind)
     assert not list((root.parent / "data").glob("human36m/crops/*"))
 
 
@@ -112,32 +108,32 @@ def test_the_inner_folders_are_found_too(root, place):
 
 
 def test_the_other_choice_of_takes_is_refused(root):
-    refuses(root, "crops_all", "--config crops", config="crops_all")
+    assert_refused(root, "crops_all", "--config crops", config="crops_all")
 
 
 def test_a_missing_mapping_is_refused(root):
     (root / "preprocessed_to_orig.json").unlink()
-    refuses(root, "preprocessed_to_orig.json", "step 5", kind=FileNotFoundError)
+    assert_refused(root, "preprocessed_to_orig.json", "step 5", kind=FileNotFoundError)
 
 
 def test_a_damaged_mapping_is_refused(root):
     path = root / "preprocessed_to_orig.json"
     path.write_text("{")
-    refuses(root, "preprocessed_to_orig.json", "JSON")
+    assert_refused(root, "preprocessed_to_orig.json", "JSON")
     path.write_text(json.dumps({"a/b/c.png": {"bbox": [[0, 0], [1, 1]]}}))
-    refuses(root, "a/b/c.png", "damaged")
+    assert_refused(root, "a/b/c.png", "damaged")
     path.write_text("{}")
-    refuses(root, "no entry for", "S9")
+    assert_refused(root, "no entry for", "S9")
 
 
 def test_a_missing_subject_is_refused(root):
     shutil.rmtree(root / "preprocessed" / "training" / "S6")
-    refuses(root, "S6", "no crops", kind=FileNotFoundError)
+    assert_refused(root, "S6", "no crops", kind=FileNotFoundError)
 
 
 def test_a_folder_with_another_name_is_refused(root):
     (root / "preprocessed" / "training" / "S6" / "old").mkdir()
-    refuses(root, "old", "not named like")
+    assert_refused(root, "old", "not named like")
 
 
 def test_damaged_pictures_are_refused(root):
@@ -146,6 +142,6 @@ def test_damaged_pictures_are_refused(root):
     data = path.read_bytes()
     for damaged in (b"", data[:-30], b"no picture"):
         path.write_bytes(damaged)
-        refuses(root, path.name, "delete it")
+        assert_refused(root, path.name, "delete it")
     cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8))
-    refuses(root, path.name, "(8, 8, 3)")
+    assert_refused(root, path.name, "(8, 8, 3)")
