@@ -78,13 +78,21 @@ class Network:
 
 
 def make_network(
-    module: nn.Module, check: Callable[[tuple[int, ...]], None]
+    module: nn.Module,
+    check: Callable[[tuple[int, ...]], None],
+    *,
+    count: Callable[[tuple[int, ...]], int] = lambda shape: shape[0],
+    dropout: float = 0.0,
 ) -> Network:
     """Wraps a linen module that takes `(inputs, statistics)` into a `Network`.
 
     Args:
-      module: The module; its call is `module(inputs, Statistics)`.
+      module: The module; its call is `module(inputs, Statistics)`, and one with dropout
+        takes a random key after them in training.
       check: Raises ValueError for input shapes that the network cannot take.
+      count: Number of examples of which batch norm takes its statistics, by the shape
+        of the inputs.
+      dropout: Share of activations that the module sets to zero in training.
 
     Returns:
       The two functions.
@@ -112,19 +120,34 @@ def make_network(
         weights: jax.Array | None = None,
         axis_name: str | None = None,
     ) -> tuple[Any, Tree]:
-        del key  # nothing is drawn
         check(tuple(inputs.shape))
         statistics = Statistics(train, momentum, weights, axis_name)
         variables = {"params": params, "batch_stats": model_state}
         if not train:
             return module.apply(variables, inputs, statistics), model_state
-        require_training_batch(inputs.shape[0], axis_name)
+        require_training_batch(count(inputs.shape), axis_name)
+        drawn = (_dropout_key(dropout, key, axis_name),) if dropout else ()
         outputs, moved = module.apply(
-            variables, inputs, statistics, mutable=["batch_stats"]
+            variables, inputs, statistics, *drawn, mutable=["batch_stats"]
         )
         return outputs, moved.get("batch_stats", {})
 
     return Network(init, apply)
+
+
+def _dropout_key(
+    dropout: float, key: jax.Array | None, axis_name: str | None
+) -> jax.Array:
+    """Returns the key of this part of the batch."""
+    if key is None:
+        raise ValueError(
+            f"key is None; expected a random key, since training draws which "
+            f"activations to drop (dropout is {dropout!r}): pass key, or make the "
+            "model with dropout=0."
+        )
+    if axis_name is None:
+        return key
+    return jax.random.fold_in(key, jax.lax.axis_index(axis_name))
 
 
 def require_training_batch(size: int, axis_name: str | None) -> None:

@@ -14,7 +14,7 @@ training the batch statistics differ, since they are taken over what is computed
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -27,9 +27,7 @@ from posejax.models.layers import BatchNorm, Linear, Statistics, last_axis, wide
 from posejax.models.network import (
     NetworkApply,
     NetworkInit,
-    Tree,
     make_network,
-    require_training_batch,
 )
 
 
@@ -233,46 +231,6 @@ def _require_sequences(
         )
 
 
-def _make_apply(
-    module: _TemporalConv, check: Callable[[tuple[int, ...]], None]
-) -> NetworkApply:
-    """Returns the module as a pure function that checks what it is given."""
-    field = receptive_field(module.filter_widths)
-
-    def apply(
-        params: Tree,
-        model_state: Tree,
-        inputs: jax.Array,
-        *,
-        train: bool,
-        key: jax.Array | None = None,
-        momentum: float | jax.Array = 0.1,
-        weights: jax.Array | None = None,
-        axis_name: str | None = None,
-    ) -> tuple[Any, Tree]:
-        check(tuple(inputs.shape))
-        variables = {"params": params, "batch_stats": model_state}
-        if not train:
-            return module.apply(variables, inputs, Statistics(False)), model_state
-        poses = inputs.shape[0] * (inputs.shape[1] - field + 1)
-        require_training_batch(poses, axis_name)
-        if module.dropout and key is None:
-            raise ValueError(
-                f"key is None; expected a random key, since training draws which "
-                f"activations to drop (dropout is {module.dropout!r}): pass key, or "
-                "make the model with dropout=0."
-            )
-        if key is not None and axis_name is not None:
-            key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
-        statistics = Statistics(train, momentum, weights, axis_name)
-        outputs, moved = module.apply(
-            variables, inputs, statistics, key, mutable=["batch_stats"]
-        )
-        return outputs, moved["batch_stats"]
-
-    return apply
-
-
 def make_temporal_model(
     *,
     in_joints: int,
@@ -324,7 +282,7 @@ def make_temporal_model(
       Pavllo et al., 3D human pose estimation in video with temporal convolutions and
       semi-supervised training, CVPR 2019, section 3 and appendix A.5.
     """
-    receptive_field(filter_widths)  # raises for widths that are not odd
+    field = receptive_field(filter_widths)
     sizes = {
         "in_joints": in_joints,
         "in_channels": in_channels,
@@ -360,8 +318,12 @@ def make_temporal_model(
         strided=False,
         dtype=dtype,
     )
-    return TemporalModel(
-        init=make_network(module, check).init,
-        apply=_make_apply(module, check),
-        apply_strided=_make_apply(module.clone(strided=True), check_strided),
+
+    def count(shape: tuple[int, ...]) -> int:
+        return shape[0] * (shape[1] - field + 1)
+
+    whole = make_network(module, check, count=count, dropout=dropout)
+    strided = make_network(
+        module.clone(strided=True), check_strided, count=count, dropout=dropout
     )
+    return TemporalModel(whole.init, whole.apply, strided.apply)
