@@ -15,14 +15,16 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# Thousands of small programs: to optimise them takes longer than to run them. What is
-# compared with stored values of a reference is optimised, as a user's program is.
-UNOPTIMIZED = ("geometry", "losses", "metrics", "priors", "test_transformations")
+# Small programs, run once or twice: to optimise them takes longer than to run them.
+# What is compared with stored values is optimised, as a user's program is.
+UNOPTIMIZED = (
+    "geometry", "losses", "metrics", "priors", "test_configs", "test_transformations",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def compiled_quickly(request):
-    """Compiles the small programs of the pure functions without optimising them."""
+    """Compiles small programs without optimising them."""
     names = {request.path.parent.name, request.path.stem}
     is_small = bool(names & set(UNOPTIMIZED))
     is_golden = request.node.get_closest_marker("golden") is not None

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.command_line import ROOT, posejax, refused
+from tests.command_line import ROOT, fresh, posejax, refused
 
 SMALL = [
     "--config.sample.data.config=tiny",
@@ -28,7 +28,7 @@ CONFIG = ["--config", "configs/mse_natural.py"]
 def trained(tmp_path_factory):
     """A work directory that two steps on the tiny sample have filled."""
     directory = tmp_path_factory.mktemp("run")
-    result = posejax(
+    result = fresh(
         *CONFIG, *SMALL, "--data", "sample", "--data_dir", directory / "data",
         "--workdir", directory / "work",
     )  # fmt: skip
@@ -38,7 +38,7 @@ def trained(tmp_path_factory):
 
 def test_help_answers_in_under_a_second_and_names_the_modes():
     start = time.monotonic()
-    result = posejax("--help")
+    result = fresh("--help")
     taken = time.monotonic() - start
     assert "train | evaluate | predict | import_weights" in result.stdout
     assert taken < 3.0, "with a margin for a busy machine; alone it takes 0.1 s"

@@ -237,7 +237,10 @@ def _white_components(
         ),
     ):
         count, dimension = mean.shape
-        factors = np.linalg.cholesky(inverse)
+        # Poses that vary little in some direction have inverses that are positive
+        # definite but for rounding: Cholesky would refuse them.
+        squares, axes = np.linalg.eigh(inverse)
+        factors = axes * np.sqrt(np.maximum(squares, 0.0))[:, None, :]
         # Axes: free bone, its coordinate, component, white coordinate.
         block = np.zeros((len(FREE_BONES), 3, count, dimension))
         for place, bones in enumerate(members.T):

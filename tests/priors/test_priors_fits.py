@@ -117,6 +117,22 @@ def test_a_coordinate_that_never_varies_is_made_independent():
     np.testing.assert_array_equal(hip[:, 2], [0.0, 0.0, 1.0])
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_poses_that_hardly_vary_in_some_direction_give_a_usable_density(seed):
+    # The inverses of such covariances are positive definite but for rounding.
+    few = np.tile(bodies(3), (30, 1, 1))
+    noise = np.random.default_rng(seed).normal(size=few.shape)
+    prior = priors.fit_joint_mobility(few + 3e-7 * noise)
+    smallest = [np.linalg.eigvalsh(m).min() for m in prior.rank2_covariance]
+    assert min(smallest) < 1e-12
+    value, gradient = jax.value_and_grad(priors.joint_mobility_loss)(
+        jnp.asarray(bodies(1)[0], jnp.float32), prior
+    )
+    assert np.isfinite(value)
+    assert value < 0
+    assert np.all(np.isfinite(gradient))
+
+
 @pytest.mark.golden
 @pytest.mark.usefixtures("float64")
 def test_mobility_fits_equal_the_stored_ones():

@@ -32,6 +32,7 @@ def start(directory, workdir, *, devices, rank=0, world=1, port=0):
         "JAX_NUM_CPU_DEVICES": str(devices),
         "JAX_PLATFORMS": "cpu",
         "JAX_ENABLE_X64": "1",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # six compilations, six steps
         "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "jax"),
     }
     arguments = [*SMALL, f"--data_dir={directory}/data", f"--workdir={workdir}"]
