@@ -193,6 +193,8 @@ def unbeaten(rows: Mapping[str, Figures], selection: tuple[str, str] | None) -> 
         return ""
     figure, mode = selection
     model, *others = rows
+    if not any(np.isfinite(row.get(figure, np.nan)) for row in rows.values()):
+        return ""  # nothing to measure by: a split without labels
     sign = 1.0 if mode == "max" else -1.0
     worst = -np.inf
     own = sign * rows[model].get(figure, np.nan)
@@ -201,7 +203,7 @@ def unbeaten(rows: Mapping[str, Figures], selection: tuple[str, str] | None) -> 
         return ""
     return (
         f"not better than the {' and the '.join(better)} in {figure} yet: more steps "
-        "are needed; the README of the system in experiments/ has longer runs"
+        "or more data are needed; the README of the system in experiments/ has examples"
     )
 
 

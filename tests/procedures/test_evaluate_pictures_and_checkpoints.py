@@ -198,3 +198,22 @@ def test_a_panel_shows_heat_over_the_picture_and_joints_over_both():
     assert drawn[155, 100].max() > 200  # on the line, in pixels of the enlarged picture
     with pytest.raises(ValueError, match="neither image nor heat"):
         drawing.draw_panel(Panel("nothing", None), ())
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "named"),
+    [
+        (7.0, (9.0, 8.0), ()),
+        (8.5, (9.0, 8.0), ("b",)),
+        (9.0, (9.0, 8.0), ("a", "b")),
+        (float("nan"), (9.0, 8.0), ("a", "b")),
+        (None, (None, None), ()),
+    ],
+)
+def test_a_table_names_the_baselines_that_a_model_does_not_beat(own, others, named):
+    given = {"model": own, "a": others[0], "b": others[1]}
+    rows = {n: {} if value is None else {"l2": value} for n, value in given.items()}
+    said = evaluate.unbeaten(rows, ("l2", "min"))
+    assert bool(said) == bool(named)
+    for name in ("a", "b"):
+        assert (f"the {name}" in said) == (name in named)
