@@ -110,28 +110,59 @@ def make_statistics(
     return read
 
 
+def labelled_bodies(sequences: PoseSequences) -> np.ndarray:
+    """Returns the poses of the first view of each recording, roots at the origin.
+
+    The views of a recording show the same bodies.
+
+    Args:
+      sequences: The labelled branch.
+
+    Returns:
+      `(poses, joints, 3)` in the axes of a camera, metres, float32.
+
+    Raises:
+      ValueError: the data has no 3-D poses.
+    """
+    if sequences.poses_3d is None:
+        raise ValueError(
+            "config.data.labelled.subjects names recordings without 3-D poses; priors "
+            "are fitted to poses: name subjects that have them, or set "
+            "config.prior.name."
+        )
+    first = [sequences.frames(s) for s in range(0, len(sequences), sequences.num_views)]
+    poses = np.concatenate([sequences.poses_3d[frames] for frames in first])
+    poses[:, 0] = 0.0
+    return poses
+
+
+def prior_paths(data_dir: str, name: str) -> tuple[str, str]:
+    """Returns the files of a prior: bone-length ratios, and orientations of bones."""
+    folder = os.path.join(data_dir, "priors")
+    ratio, mobility = (
+        os.path.join(folder, f"{name}_{kind}.npz")
+        for kind in ("bone_ratio", "joint_mobility")
+    )
+    return ratio, mobility
+
+
 def _read_priors(config: Config, data_dir: str, sequences: PoseSequences) -> Priors:
     """Reads the priors from files, or fits them to the labelled poses."""
     proportion = mobility = None
-    # The views of a recording show the same bodies: the first is enough.
-    first = [sequences.frames(s) for s in range(0, len(sequences), sequences.num_views)]
-    assert sequences.poses_3d is not None
-    poses = np.concatenate([sequences.poses_3d[frames] for frames in first])
-    poses[:, 0] = 0.0
     name = config.prior.name
+    ratio_path, mobility_path = prior_paths(data_dir, name)
+    poses = np.zeros(0) if name else labelled_bodies(sequences)
     if config.weights.bone_proportion:
-        path = os.path.join(data_dir, "priors", f"{name}_bone_ratio.npz")
         proportion = (
-            priors.load_bone_proportion(path)
+            priors.load_bone_proportion(ratio_path)
             if name
             else priors.fit_bone_proportion(
                 poses, seed=config.seed, length_std=config.prior.length_std
             )
         )
     if config.weights.joint_mobility:
-        path = os.path.join(data_dir, "priors", f"{name}_joint_mobility.npz")
         mobility = (
-            priors.load_joint_mobility(path)
+            priors.load_joint_mobility(mobility_path)
             if name
             else priors.fit_joint_mobility(poses, centered=config.prior.centered)
         )
