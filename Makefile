@@ -47,6 +47,7 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m experiments.benchmarks.template_warp
+	$(BIN)/python -m experiments.benchmarks.posture_pose
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache *.egg-info

@@ -1,0 +1,135 @@
+"""The Markdown page of the benchmark of posture_pose."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from posejax.render.tables import figure_table
+
+_UNITS = {
+    "call": "ms",
+    "min-max": "ms",
+    "rate": "items/s",
+    "compile": "s",
+    "peak memory": "MB",
+    "device memory": "MB",
+}
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """Returns heading, settings, the measured rows, the ratios and the parts."""
+    sections = [
+        f"# posture_pose, {result['date']}",
+        "\n".join(_settings(result)),
+        figure_table(_rows(result), units=_UNITS, corner="case", layout="markdown"),
+    ]
+    ratios = _ratios(result)
+    if ratios:
+        sections.append(figure_table(ratios, corner="case", layout="markdown"))
+    sections += [_scan(result)] if _scan(result) else []
+    sections += [_pieces(case) for case in result["cases"] if "pieces" in case]
+    sections.append(
+        "A call is a training step (generators, transfer and step), an evaluated "
+        "sequence (mirrored copy and measures included), or one value with gradient "
+        "(losses) or without (p_mpjpe). Items are windows, labelled and unlabelled, "
+        "frames or poses. A ratio counts only between processes that ran in turn on "
+        "one machine, which did nothing else. Peak memory is that of the whole "
+        "process, compilation included."
+    )
+    return "\n\n".join(sections)
+
+
+def _settings(result: Mapping[str, Any]) -> list[str]:
+    machine, first = result["machine"], result["cases"][0]
+    load = "not known" if result["load"] is None else f"{result['load']:.1f}"
+    lines = [
+        f"- {machine['processor']}, {machine['cores']} core(s), "
+        f"{machine['memory_gb']} GB; device of ours: {first['ours']['device']}; load "
+        f"of the machine before the first measurement: {load}",
+        f"- commit {result['commit']}; {_versions(first['ours'])}",
+    ]
+    sides = [case["reference"] for case in result["cases"] if "reference" in case]
+    for name, commit in result["reference_commits"].items():
+        lines.append(f"- {name} at {commit}")
+    if sides:
+        lines.append(
+            f"- references: {_versions(sides[0])}; device {sides[0]['device']}"
+        )
+    lines.append(
+        f"- random bodies, {result['frames']} frames x 4 cameras x "
+        f"{result['recordings']} recordings x 7 subjects; {result['compute_dtype']}; "
+        f"{result['rounds']} x {result['repeats']} measured calls"
+    )
+    return lines
+
+
+def _versions(side: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in side["versions"].items())
+
+
+def _rows(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    rows = {}
+    for case in result["cases"]:
+        for side in ("ours", "reference"):
+            if side not in case:
+                continue
+            found = case[side]
+            low, high = (1000 * found["seconds"][name] for name in ("min", "max"))
+            device = found["peak_device_mb"]
+            rows[f"{case['name']}, {side}"] = {
+                "call": 1000 * found["seconds"]["median"],
+                "min-max": f"{low:.2f}-{high:.2f}",
+                "rate": round(found["items_per_second"]),
+                "compile": found["compile_seconds"] if side == "ours" else None,
+                "peak memory": round(found["peak_rss_mb"]),
+                **({"device memory": round(device)} if device else {}),
+            }
+    return rows
+
+
+def _ratios(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    rows = {}
+    for case in result["cases"]:
+        if "speed_ratio" not in case:
+            continue
+        by_round = ", ".join(f"{ratio:.2f}" for ratio in case["ratio_of_rounds"])
+        rows[case["name"]] = {
+            "theirs / ours, time": case["speed_ratio"],
+            "by round": by_round,
+            "aim (CPU)": case["aim"],
+            "ours / theirs, peak memory": case["memory_ratio"],
+            "reference": case["reference_name"],
+        }
+    return rows
+
+
+def _scan(result: Mapping[str, Any]) -> str:
+    """Compares one step per call with several in a scan, where both were measured."""
+    cases = {case["name"]: case for case in result["cases"]}
+    lines = []
+    for name, case in cases.items():
+        single = cases.get(case["compared_with"] or "")
+        if single is not None:
+            ratio = case["ours"]["seconds"]["median"]
+            ratio /= single["ours"]["seconds"]["median"]
+            lines.append(
+                f"- {name}: a step takes {ratio:.2f} times the time of {single['name']}"
+                f" ({case['ours']['steps_per_call']} steps in one call by `lax.scan`, "
+                f"against {single['ours']['steps_per_call']})."
+            )
+    return "\n".join(lines)
+
+
+def _pieces(case: Mapping[str, Any]) -> str:
+    call = case["ours"]["seconds"]["median"]
+    rows = {
+        name: {
+            "time": 1000 * piece["seconds"],
+            "of the step": 100 * piece["seconds"] / call,
+            "GFLOP": piece["gflop"],
+            "GFLOP/s": piece["gflop"] / piece["seconds"],
+        }
+        for name, piece in case["pieces"].items()
+    }
+    units = {"time": "ms", "of the step": "%"}
+    table = figure_table(rows, units=units, corner="part", digits=1, layout="markdown")
+    return f"Where the time of {case['name']} goes (parts run alone):\n\n{table}"
