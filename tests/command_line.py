@@ -27,7 +27,10 @@ _FORKED = multiprocessing.get_context("forkserver")
 _FORKED.set_forkserver_preload(
     [
         "posejax.procedures.evaluate",
+        "posejax.procedures.fit_prior",
+        "posejax.procedures.import_posture_pose",
         "posejax.procedures.predict_images",
+        "posejax.procedures.predict_poses",
         "posejax.procedures.train",
         "posejax.tasks.posture_pose",
         "posejax.tasks.template_warp",

@@ -56,8 +56,8 @@ def run_process(command: Sequence[str], *, timeout: float) -> dict[str, Any]:
         raise RuntimeError(f"{command[0]} cannot be started; give its path.") from None
     except subprocess.TimeoutExpired:
         raise RuntimeError(
-            f"a measurement took more than {timeout:.0f} s; raise --timeout or use a "
-            "smaller --image_size or --batch_size."
+            f"a measurement took more than {timeout:.0f} s; raise --timeout or "
+            "measure something smaller."
         ) from None
     lines = found.stdout.strip().splitlines()
     if found.returncode != 0 or not lines:

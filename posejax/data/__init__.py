@@ -17,6 +17,9 @@ from posejax.data.crops import raster_cells as raster_cells
 from posejax.data.h36m_cameras import h36m_camera as h36m_camera
 from posejax.data.h36m_cameras import h36m_cameras as h36m_cameras
 from posejax.data.humaneva_cameras import humaneva_cameras as humaneva_cameras
+from posejax.data.keypoint_inputs import KeypointInput as KeypointInput
+from posejax.data.keypoint_inputs import KeypointSequence as KeypointSequence
+from posejax.data.keypoint_inputs import read_keypoint_input as read_keypoint_input
 from posejax.data.object_arrays import read_arrays as read_arrays
 from posejax.data.pairs import dataset_pairs as dataset_pairs
 from posejax.data.pairs import pair_indices as pair_indices

@@ -33,8 +33,9 @@ def read_coco_keypoints(
     `image_id`, which may be a file name, and all rows belong to one video. In a data
     set a video is a `video_id` or, without any, a folder of `file_name`.
 
-    The best row of a frame counts, by `score`, else by `area`. Frames without a row
-    are interpolated between their neighbours, at the ends the nearest is repeated.
+    The best row of a frame counts, by `score`, else by `area`. Frames without a row,
+    and joints that a row does not have (three zeros), are interpolated between their
+    neighbours, at the ends the nearest is repeated.
 
     Args:
       path: The JSON file.
@@ -46,7 +47,8 @@ def read_coco_keypoints(
 
     Raises:
       FileNotFoundError: If the file is missing.
-      ValueError: If it is not such a file, or its joints are not those of the layout.
+      ValueError: If it is not such a file, or its joints are not those of the layout,
+        or one of them is in no frame of a video.
     """
     path = pathlib.Path(path)
     if layout not in LAYOUTS:
@@ -196,7 +198,7 @@ def _sequence(
     frames: list[Any], best: Mapping[Any, Any], layout: KeypointLayout, where: str
 ) -> np.ndarray:
     joints = np.zeros((len(frames), layout.num_joints, 2), np.float32)
-    known = np.zeros(len(frames), bool)
+    known = np.zeros(joints.shape[:2], bool)
     for frame, image in enumerate(frames):
         row = None if image is None else best.get(image)
         if row is None:
@@ -208,8 +210,17 @@ def _sequence(
                 f"expected {3 * layout.num_joints}: x, y and visibility of the "
                 f"{layout.num_joints} joints of {layout.name}."
             )
-        joints[frame], known[frame] = numbers.reshape(-1, 3)[:, :2], True
+        rows = numbers.reshape(-1, 3)
+        # An unlabelled joint is written as three zeros.
+        joints[frame], known[frame] = rows[:, :2], (rows != 0).any(axis=-1)
     if not known.any() or not np.isfinite(joints).all():
         found = "no person" if not known.any() else "numbers that are not finite"
         raise ValueError(f"{where} has {found}; expected a person in some frame.")
-    return interpolate_missing(joints, known)
+    never = np.flatnonzero(~known.any(axis=0))
+    if len(never):
+        raise ValueError(
+            f"{where} has joints {never.tolist()} of {layout.name} in no frame; "
+            "expected each of the joints to be found in some frame."
+        )
+    each = [interpolate_missing(joints[:, j], known[:, j]) for j in range(len(known.T))]
+    return np.stack(each, axis=1)

@@ -214,11 +214,35 @@ def fit_bone_proportion(
     >>> print(fit_bone_proportion(poses).length_std)
     0.05
     """
+    lengths = varied_lengths(poses, seed=seed, length_std=length_std)
+    return bone_proportion_prior(lengths, length_std=length_std)
+
+
+def varied_lengths(
+    poses: Float[np.ndarray, "poses 17 3"], *, seed: int, length_std: float
+) -> Float[np.ndarray, "2*poses 16"]:
+    """The bone lengths that `fit_bone_proportion` takes the moments of the ratios of.
+
+    Args:
+      poses: Joint positions in metres.
+      seed: Seed of the factors.
+      length_std: Standard deviation of the factors.
+
+    Returns:
+      Lengths in metres, in the order of `BONES`, of the poses and their mirror images.
+
+    Raises:
+      ValueError: If `length_std` is negative.
+
+    >>> poses = np.random.default_rng(0).normal(size=(8, 17, 3))
+    >>> print(varied_lengths(poses, seed=0, length_std=0.05).shape)
+    (16, 16)
+    """
     require_at_least("length_std", length_std, 0)
     with jax.enable_x64(True):
         lengths = np.asarray(bone_lengths(jnp.asarray(with_mirror_images(poses))))
     factors = 1 + length_std * np.random.default_rng(seed).normal(size=lengths.shape)
-    return bone_proportion_prior(lengths * factors, length_std=length_std)
+    return lengths * factors
 
 
 def with_mirror_images(

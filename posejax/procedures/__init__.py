@@ -30,10 +30,28 @@ def _predict_images(run) -> Mapping[str, Any]:
     return predict_images.predict_images(run)
 
 
+def _predict_poses(run) -> Mapping[str, Any]:
+    from posejax.procedures import predict_poses
+
+    return predict_poses.predict_poses(run)
+
+
 def _import_template_warp(run) -> Mapping[str, Any]:
     from posejax.procedures import import_template_warp
 
     return import_template_warp.import_template_warp(run)
+
+
+def _import_posture_pose(run) -> Mapping[str, Any]:
+    from posejax.procedures import import_posture_pose
+
+    return import_posture_pose.import_posture_pose(run)
+
+
+def _fit_prior(run) -> Mapping[str, Any]:
+    from posejax.procedures import fit_prior
+
+    return fit_prior.fit_prior(run)
 
 
 VERBS: Mapping[str, Mapping[str, Verb]] = {
@@ -43,7 +61,13 @@ VERBS: Mapping[str, Mapping[str, Verb]] = {
         "predict": _predict_images,
         "import_weights": _import_template_warp,
     },
-    "posture_pose": {"train": _train, "evaluate": _evaluate},
+    "posture_pose": {
+        "train": _train,
+        "evaluate": _evaluate,
+        "predict": _predict_poses,
+        "import_weights": _import_posture_pose,
+        "fit_prior": _fit_prior,
+    },
 }
 
 # Where neither a config nor a work directory is needed: the input says what it is.

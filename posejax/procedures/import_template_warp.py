@@ -9,12 +9,11 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 from absl import logging
 
-from posejax import importers, training
-from posejax.procedures.run import DATA_DIR, Run, claim, without_sample
+from posejax import importers
+from posejax.procedures.imported_weights import new_workdir, save_imported
+from posejax.procedures.run import DATA_DIR, Run
 from posejax.tasks.template_warp import make_task, vgg_path
 from posejax.templates import SCHEMES
 
@@ -50,20 +49,7 @@ def _import_vgg(run: Run, content: Mapping[str, Any]) -> Mapping[str, Any]:
 def _import_checkpoint(
     run: Run, content: Mapping[str, Any], path: str
 ) -> Mapping[str, Any]:
-    if run.config is None or run.workdir is None:
-        raise FileNotFoundError(
-            "importing a checkpoint needs --config (the run it was made by) and "
-            "--workdir (a new directory for it)."
-        )
-    config = without_sample(run.config)
-    workdir = pathlib.Path(run.workdir).absolute()
-    with training.Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
-        latest = checkpoints.latest_step()
-    if latest is not None:
-        raise ValueError(
-            f"--workdir {str(workdir)!r} holds a checkpoint already (step {latest}); "
-            "import into a new directory."
-        )
+    config, workdir = new_workdir(run)
     if config.regressor == "shape_template":
         regressor = importers.load_shape_template_checkpoint(path)
         params = {"regressor": regressor.params}
@@ -77,15 +63,8 @@ def _import_checkpoint(
             )
         except ValueError as error:
             raise ValueError(f"--input {path}: {error}") from None
-    claim(run, workdir, config, run.data_dir or DATA_DIR, "prepared")
-    imported = training.TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=params,
-        model_state={"batch_stats": stats},
-        opt_state=make_task(config).optimizer.init(params),
-        key=jax.random.key_data(jax.random.key(config.seed)),
+    optimizer = make_task(config).optimizer
+    save_imported(
+        run, config, workdir, params=params, batch_stats=stats, optimizer=optimizer
     )
-    with training.Checkpoints(workdir / "checkpoints") as checkpoints:
-        checkpoints.save(imported)
-    logging.info("imported %s into %s", run.input, workdir)
     return {"written": str(workdir)}

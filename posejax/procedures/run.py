@@ -152,7 +152,7 @@ def without_sample(config: Config) -> Config:
     return merged.lock()
 
 
-def _choose_data(
+def choose_data(
     run: Run, config: Config, data_dir: str
 ) -> tuple[Config, str, str | None]:
     """Returns the final config, the data that is used, and a warning or None."""
@@ -202,7 +202,7 @@ def open_run(run: Run, *, needs_data: bool = True) -> Opened:
         return reopen(run, needs_data=needs_data)
     data_dir = run.data_dir or DATA_DIR
     system = TASKS[system_of(run)]()
-    config, data_used, warning = _choose_data(run, run.config, data_dir)
+    config, data_used, warning = choose_data(run, run.config, data_dir)
     workdir = pathlib.Path(run.workdir or f"runs/{run.name}-{data_used}").absolute()
     if needs_data:
         ensure_data(run, config, data_dir, data_used)

@@ -25,5 +25,11 @@ from posejax.render.plots import distribution_figure as distribution_figure
 from posejax.render.plots import joint_figure as joint_figure
 from posejax.render.plots import read_metrics as read_metrics
 from posejax.render.plots import write_figure as write_figure
+from posejax.render.pose_animation import AnimationOptions as AnimationOptions
+from posejax.render.pose_animation import averaged_blocks as averaged_blocks
+from posejax.render.pose_animation import pose_frames as pose_frames
+from posejax.render.pose_animation import write_pose_animation as write_pose_animation
+from posejax.render.prior_plots import direction_figure as direction_figure
+from posejax.render.prior_plots import ratio_figure as ratio_figure
 from posejax.render.tables import figure_table as figure_table
 from posejax.render.video import write_video as write_video

@@ -138,12 +138,8 @@ def labelled_bodies(sequences: PoseSequences) -> np.ndarray:
 
 def prior_paths(data_dir: str, name: str) -> tuple[str, str]:
     """Returns the files of a prior: bone-length ratios, and orientations of bones."""
-    folder = os.path.join(data_dir, "priors")
-    ratio, mobility = (
-        os.path.join(folder, f"{name}_{kind}.npz")
-        for kind in ("bone_ratio", "joint_mobility")
-    )
-    return ratio, mobility
+    stem = os.path.join(data_dir, "priors", name)
+    return f"{stem}_bone_ratio.npz", f"{stem}_joint_mobility.npz"
 
 
 def _read_priors(config: Config, data_dir: str, sequences: PoseSequences) -> Priors:
@@ -151,20 +147,23 @@ def _read_priors(config: Config, data_dir: str, sequences: PoseSequences) -> Pri
     proportion = mobility = None
     name = config.prior.name
     ratio_path, mobility_path = prior_paths(data_dir, name)
-    poses = np.zeros(0) if name else labelled_bodies(sequences)
     if config.weights.bone_proportion:
         proportion = (
             priors.load_bone_proportion(ratio_path)
             if name
             else priors.fit_bone_proportion(
-                poses, seed=config.seed, length_std=config.prior.length_std
+                labelled_bodies(sequences),
+                seed=config.seed,
+                length_std=config.prior.length_std,
             )
         )
     if config.weights.joint_mobility:
         mobility = (
             priors.load_joint_mobility(mobility_path)
             if name
-            else priors.fit_joint_mobility(poses, centered=config.prior.centered)
+            else priors.fit_joint_mobility(
+                labelled_bodies(sequences), centered=config.prior.centered
+            )
         )
     return Priors(proportion, mobility)
 

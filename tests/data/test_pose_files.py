@@ -294,6 +294,26 @@ def test_a_data_set_becomes_a_sequence_per_folder_in_the_order_of_the_frames(tmp
     assert found.resolutions["b"] == (64, 48)
 
 
+def test_a_joint_without_a_label_lies_between_its_neighbours_in_time(tmp_path):
+    rows = [row(frame, 10 * frame) for frame in (1, 2, 3)]
+    rows[1]["keypoints"][3 * 5 : 3 * 6] = [0, 0, 0]  # as COCO writes it
+    rows[2]["keypoints"][3 * 9 : 3 * 10] = [0, 0, 0]
+    path = write_json(tmp_path / "video.json", rows)
+    found = read_coco_keypoints(path, resolution=(64, 48))
+    (view,) = found.positions["video", "custom"]
+    np.testing.assert_allclose(view[:, 5, 0], [10, 20, 30], rtol=1e-6)
+    np.testing.assert_allclose(view[:, 9, 1], [10, 20, 20], rtol=1e-6)
+
+
+def test_a_joint_that_is_never_labelled_is_named(tmp_path):
+    rows = [row(frame, 10 * frame) for frame in (1, 2)]
+    for one in rows:
+        one["keypoints"][3 * 5 : 3 * 6] = [0, 0, 0]
+    path = write_json(tmp_path / "video.json", rows)
+    with pytest.raises(ValueError, match=r"has joints \[5\] of coco in no frame"):
+        read_coco_keypoints(path, resolution=(64, 48))
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

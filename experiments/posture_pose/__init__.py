@@ -1,0 +1,1 @@
+"""posture_pose: runs, tables."""
