@@ -6,7 +6,9 @@ import pytest
 from configs import posture_pose_gt_1, posture_pose_priors_1, videopose3d_semi
 from configs.bases import quick
 from configs.bases.posture_pose import UNLABELLED_TERMS
-from experiments.posture_pose import mocap, table
+from experiments.posture_pose import bodies, mocap, table
+from posejax import priors
+from tests.fill import golden
 
 SETTING = mocap.Setting(num_steps=100, fraction=0.1)
 
@@ -246,3 +248,23 @@ def test_a_row_is_an_ordinary_run_that_is_finished_when_it_ends(tmp_path):
     assert run is not None
     assert run["figures"]["p1"] == pytest.approx(figures["test"]["p1"])
     assert table.read_finished(workdir, num_steps=3) is None
+
+
+def test_bodies_like_those_of_a_prior_lie_near_it_and_others_far_from_it():
+    arrays, _ = golden("prior_generation", system="posture_pose")
+    poses = arrays["in/pose"]
+    fitted = (
+        priors.fit_bone_proportion(poses, seed=0, length_std=0.05),
+        priors.fit_joint_mobility(poses),
+    )
+    own = bodies.deviations(poses[:50], *fitted)
+    shins = poses[:50].copy()
+    for knee, ankle in ((2, 3), (5, 6)):
+        shins[:, ankle] += shins[:, ankle] - shins[:, knee]  # twice as long
+    other = bodies.deviations(shins, *fitted)
+    assert own["mean |z| of ratios"] < 1
+    assert own["beyond 2 std [%]"] == 0
+    assert other["farthest ratio"] in ("RLeg / RThigh", "LLeg / LThigh")
+    assert other["its mean z"] > 5
+    assert other["BPC"] > own["BPC"]  # the loss, so that less is more likely
+    assert other["JMC"] == pytest.approx(own["JMC"], rel=1e-4)  # directions alone
