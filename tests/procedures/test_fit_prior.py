@@ -68,7 +68,11 @@ def test_a_run_that_names_the_files_has_the_priors_that_it_would_fit(
     for one, other in zip(ours, theirs, strict=True):
         one, other = dataclasses.asdict(one), dataclasses.asdict(other)
         for field, values in other.items():
-            np.testing.assert_array_equal(one[field], values, field)
+            # Two compilations of the fit differ in the last bit, which the inverse of
+            # a nearly singular covariance enlarges by its condition (1e10 here).
+            share = 1e-4 if "inv" in field else 1e-12
+            atol = share * np.abs(values).max()
+            np.testing.assert_allclose(one[field], values, 0, atol, err_msg=field)
 
 
 def test_files_say_what_they_were_fitted_to_and_have_plots(data_dir, tmp_path):
