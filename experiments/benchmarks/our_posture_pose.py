@@ -13,7 +13,6 @@ evaluation is `training.make_evaluate` with all measures of the system.
 import argparse
 import json
 import pathlib
-import platform
 import runpy
 import statistics
 import time
@@ -24,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks import measure
+from experiments.benchmarks import jax_process
 from experiments.benchmarks.posture_pose_files import POSES_FILE
 from experiments.benchmarks.posture_pose_pieces import measure_pieces
 from posejax import losses, metrics, priors, training
@@ -106,17 +105,12 @@ def _poses(options: argparse.Namespace, count: int) -> tuple[jax.Array, jax.Arra
         )
 
 
-def _timed(call: Callable[[], Any], options: argparse.Namespace) -> tuple[list, float]:
-    """Returns the seconds of the calls, and those of the first beyond the others'."""
-    start = time.perf_counter()
-    jax.block_until_ready(call())
-    first = time.perf_counter() - start
-    seconds = measure.timed_calls(
-        lambda: jax.block_until_ready(call()),
-        warmup=options.warmup,
-        repeats=options.repeats,
+def _timed(
+    call: Callable[[], Any], options: argparse.Namespace
+) -> tuple[list[float], float]:
+    return jax_process.call_and_compile_seconds(
+        call, warmup=options.warmup, repeats=options.repeats
     )
-    return seconds, first - statistics.median(seconds)
 
 
 def measure_losses(options: argparse.Namespace) -> Found:
@@ -212,21 +206,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures and prints one JSON object on the last line."""
     options = parse(arguments)
-    # A cached program would hide the time it takes to compile it.
-    jax.config.update("jax_enable_compilation_cache", False)
+    jax_process.compile_anew()
     if options.pieces:
         print(json.dumps(measure_pieces(load_config(options), options)))
         return
     found = KINDS[options.kind](options)
-    device = jax.devices()[0]
-    statistic = device.memory_stats() or {}
-    found |= {
-        "peak_rss_mb": measure.peak_memory_mb(),
-        "peak_device_mb": statistic.get("peak_bytes_in_use", 0) / 1e6 or None,
-        "versions": {"python": platform.python_version(), "jax": jax.__version__},
-        "device": f"{device.platform} {device.device_kind}",
-    }
-    print(json.dumps(found))
+    print(json.dumps(found | jax_process.usage()))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ Started by `experiments.benchmarks.template_warp`; can be run alone:
 import argparse
 import dataclasses
 import json
-import platform
 import runpy
 import time
 from collections.abc import Sequence
@@ -19,7 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmarks import flops, measure
+from experiments.benchmarks import flops, jax_process, measure
+from experiments.benchmarks.jax_process import half_square
 from posejax import training
 from posejax.tasks import template_warp
 from posejax.tasks.template_warp_functions import make_functions
@@ -88,18 +88,13 @@ def measure_step(options: argparse.Namespace) -> dict[str, Any]:
 
     seconds = measure.timed_calls(call, warmup=options.warmup, repeats=options.repeats)
     seconds = [second / steps for second in seconds]
-    peak = measure.peak_memory_mb()
-    statistics = jax.devices()[0].memory_stats() or {}
     return {
         "seconds": seconds,
         "compile_seconds": first_call - steps * min(seconds),
-        "peak_rss_mb": peak,
-        "peak_device_mb": statistics.get("peak_bytes_in_use", 0) / 1e6 or None,
+        **jax_process.usage(),  # without what the product below takes
         "gflop": operations / 1e9,
         "matmul_gflops": matmul_peak(jnp.dtype(config.compute_dtype)),
         "total": float(np.asarray(logs["total"]).reshape(-1)[-1]),
-        "versions": {"python": platform.python_version(), "jax": jax.__version__},
-        "device": f"{jax.devices()[0].platform} {jax.devices()[0].device_kind}",
     }
 
 
@@ -133,23 +128,23 @@ def measure_pieces(options: argparse.Namespace) -> dict[str, dict[str, float]]:
 
     def regress(inputs):
         output, _ = functions.regress(inputs, stats["regressor"], frames, train=True)
-        return _half_square(output)
+        return half_square(output)
 
     def translate(inputs):
         weights, maps = inputs
         output, _ = functions.translate(
             weights, stats["translator"], frames, maps, train=True
         )
-        return _half_square(output)
+        return half_square(output)
 
     def look(inputs):
-        return _half_square(functions.features(vgg, inputs))
+        return half_square(functions.features(vgg, inputs))
 
     pieces = (
         _Piece("VGG features", frames, look),
         _Piece("regressor", params["regressor"], regress),
         _Piece("translator", (params["translator"], blobs), translate),
-        _Piece("template warp", raw, lambda x: _half_square(functions.move(x).parts)),
+        _Piece("template warp", raw, lambda x: half_square(functions.move(x).parts)),
     )
     rows = {}
     for piece in pieces:
@@ -162,20 +157,10 @@ def measure_pieces(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     return rows
 
 
-def _half_square(output: jax.Array) -> jax.Array:
-    # Its gradient is the output itself: no constant that a compiler could fold.
-    return 0.5 * jnp.sum(jnp.square(output.astype(jnp.float32)))
-
-
 def _timed(function: Any, inputs: Any, options: argparse.Namespace) -> dict[str, float]:
-    compiled = jax.jit(function)
-    seconds = measure.timed_calls(
-        lambda: jax.block_until_ready(compiled(inputs)),
-        warmup=options.warmup,
-        repeats=options.repeats,
+    return jax_process.timed_piece(
+        function, inputs, warmup=options.warmup, repeats=options.repeats
     )
-    operations = flops.matrix_flops(function, inputs)
-    return {"seconds": min(seconds), "gflop": operations / 1e9}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -192,8 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--pieces", action="store_true")
     options = parser.parse_args(arguments)
-    # A cached program would hide the time it takes to compile it.
-    jax.config.update("jax_enable_compilation_cache", False)
+    jax_process.compile_anew()
     result = measure_pieces(options) if options.pieces else measure_step(options)
     print(json.dumps(result))
 

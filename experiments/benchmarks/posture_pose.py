@@ -14,18 +14,15 @@ Both sides read the same files of random poses, which are written first.
 
 import argparse
 import dataclasses
-import datetime
-import json
 import os
 import pathlib
-import statistics
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.benchmarks import measure, posture_pose_report
-from experiments.benchmarks.template_warp import ROOT, run_process
+from experiments.benchmarks import measure, pages, posture_pose_report, processes
+from experiments.benchmarks.processes import ROOT
 
 REFERENCES = {
     "videopose3d": ("facebookresearch/VideoPose3D", "run.py"),
@@ -70,8 +67,7 @@ CASES: Mapping[str, Case] = {
     ),
 }
 
-# Both sides compute these numbers from the same poses, in float32.
-CHECK_TOLERANCE = 1e-3
+SIZES = ("channels", "batch_size", "num_groups", "poses", "warmup", "repeats")
 
 
 def checkouts(options: argparse.Namespace) -> dict[str, pathlib.Path]:
@@ -83,15 +79,10 @@ def checkouts(options: argparse.Namespace) -> dict[str, pathlib.Path]:
     found = {}
     for name, (repository, script) in REFERENCES.items():
         given = getattr(options, f"{name}_dir")
-        if not given:
-            continue
-        folder = pathlib.Path(given).resolve()
-        if not (folder / script).is_file():
-            raise FileNotFoundError(
-                f"--{name}_dir {given!r} has no {script}; give a checkout of "
-                f"{repository}."
+        if given:
+            found[name] = processes.checkout(
+                f"--{name}_dir", given, holds=script, repository=repository
             )
-        found[name] = folder
     return found
 
 
@@ -104,7 +95,8 @@ def commands(
     """Returns the command lines of a case: `ours`, and `reference` if there is one."""
     case = CASES[name]
     config = f"--config=configs/{case.config}.py"
-    common = [f"--kind={case.kind}", f"--files={files}", config, *_sizes(options)]
+    common = [f"--kind={case.kind}", f"--files={files}", config]
+    common += processes.flags(options, SIZES)
     common.append(f"--filter_widths={options.filter_widths or case.filter_widths}")
     ours = [sys.executable, "-m", "experiments.benchmarks.our_posture_pose", *common]
     ours.append(f"--compute_dtype={options.compute_dtype}")
@@ -119,59 +111,6 @@ def commands(
     return lines
 
 
-def _sizes(options: argparse.Namespace) -> list[str]:
-    names = ("channels", "batch_size", "num_groups", "poses", "warmup", "repeats")
-    return [f"--{name}={getattr(options, name)}" for name in names]
-
-
-def summary(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns one row from the rounds of a side: medians, and the largest memory."""
-    seconds = [second for one in rounds for second in one["seconds"]]
-    device = [one["peak_device_mb"] for one in rounds if one["peak_device_mb"]]
-    return {
-        "seconds": measure.spread(seconds),
-        "items": rounds[0]["items"],
-        "items_per_second": rounds[0]["items"] / statistics.median(seconds),
-        "compile_seconds": statistics.median(one["compile_seconds"] for one in rounds),
-        "peak_rss_mb": max(one["peak_rss_mb"] for one in rounds),
-        "peak_device_mb": max(device) if device else None,
-        "steps_per_call": rounds[0].get("steps_per_call"),
-        "check": rounds[0]["check"],
-        "versions": rounds[0]["versions"],
-        "device": rounds[0]["device"],
-        "rounds": [one["seconds"] for one in rounds],
-    }
-
-
-def compared(case: dict[str, Any]) -> dict[str, Any]:
-    """Returns a case with the ratios of its two sides.
-
-    Raises:
-      RuntimeError: If the sides did not compute the same.
-    """
-    ours, theirs = case["ours"], case["reference"]
-    both = ours["check"], theirs["check"]
-    if None not in both and abs(both[0] - both[1]) > CHECK_TOLERANCE * abs(both[1]):
-        raise RuntimeError(
-            f"{case['name']}: ours computes {both[0]:.6g}, the reference {both[1]:.6g};"
-            " their times cannot be compared."
-        )
-    if ours["items"] != theirs["items"]:
-        raise RuntimeError(
-            f"{case['name']}: a call of ours has {ours['items']} items, one of the "
-            f"reference {theirs['items']}; their times cannot be compared."
-        )
-    ratios = [
-        statistics.median(other) / statistics.median(one)
-        for one, other in zip(ours["rounds"], theirs["rounds"], strict=True)
-    ]
-    return case | {
-        "speed_ratio": theirs["seconds"]["median"] / ours["seconds"]["median"],
-        "ratio_of_rounds": ratios,
-        "memory_ratio": ours["peak_rss_mb"] / theirs["peak_rss_mb"],
-    }
-
-
 def measure_case(
     options: argparse.Namespace,
     name: str,
@@ -180,15 +119,9 @@ def measure_case(
 ) -> dict[str, Any]:
     """Measures one case, ours and the reference's in turn."""
     lines = commands(options, name, files, folders)
-    rounds: dict[str, list] = {side: [] for side in lines}
-    for number in range(options.rounds):
-        for side, line in lines.items():
-            print(
-                f"{name}: {side}, round {number + 1} of {options.rounds}",
-                file=sys.stderr,
-                flush=True,
-            )
-            rounds[side].append(run_process(line, timeout=options.timeout))
+    rounds = processes.in_turn(
+        name, lines, rounds=options.rounds, timeout=options.timeout
+    )
     entry = CASES[name]
     case: dict[str, Any] = {
         "name": name,
@@ -197,12 +130,12 @@ def measure_case(
         "reference_name": REFERENCES[entry.reference][0] if entry.reference else None,
         "compared_with": entry.compared_with,
     }
-    case |= {side: summary(found) for side, found in rounds.items()}
+    case |= {side: processes.item_summary(found) for side, found in rounds.items()}
     if "reference" in case:
-        case = compared(case)
+        case = processes.compared(case)
     if options.pieces and entry.kind == "train" and not entry.steps_per_call:
         line = [*lines["ours"], "--pieces"]
-        case["pieces"] = run_process(line, timeout=options.timeout)
+        case["pieces"] = processes.run_process(line, timeout=options.timeout)
     return case
 
 
@@ -240,22 +173,17 @@ def measure_all(
     with tempfile.TemporaryDirectory() as folder:
         files = pathlib.Path(folder)
         program = "experiments.benchmarks.posture_pose_files"
-        numbers = [
-            f"--{name}={getattr(options, name)}"
-            for name in ("frames", "recordings", "poses")
-        ]
+        numbers = processes.flags(options, ("frames", "recordings", "poses"))
         line = [sys.executable, "-m", program, f"--folder={files}", *numbers]
-        run_process(line, timeout=options.timeout)
+        processes.run_process(line, timeout=options.timeout)
         cases = [measure_case(options, name, files, folders) for name in options.cases]
     names = ("frames", "recordings", "poses", "compute_dtype", "rounds", "repeats")
     return {
-        "date": datetime.date.today().isoformat(),
-        "commit": measure.commit_of(ROOT),
+        **processes.origin(),
         "reference_commits": {
             REFERENCES[name][0]: measure.commit_of(path)
             for name, path in folders.items()
         },
-        "machine": measure.machine(),
         "load": load,
         **{name: getattr(options, name) for name in names},
         "cases": cases,
@@ -272,16 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = posture_pose_report.markdown(result)
     print(text)
     if options.output is not None:
-        options.output.mkdir(parents=True, exist_ok=True)
-        write(options.output / f"{options.name}.json", json.dumps(result, indent=2))
-        write(options.output / f"{options.name}.md", text)
-
-
-def write(path: pathlib.Path, text: str) -> None:
-    """Writes a text file that is never seen half-written."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text + "\n")
-    os.replace(temporary, path)
+        pages.write(options.output, options.name, result=result, page=text)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from experiments.benchmarks import flops, measure
+from experiments.benchmarks import jax_process, measure
 from posejax import training
 from posejax.tasks.posture_pose import make_task
 from posejax.tasks.posture_pose_data import make_data
@@ -55,8 +55,8 @@ def measure_pieces(config: Config, options: argparse.Namespace) -> Pieces:
     undropped = config.copy_and_resolve_references()
     undropped.model.dropout = 0.0
     stats = state.model_state["batch_stats"]
-    networks = _half_square(lifter, stats, bool(config.model.dropout))
-    without = _half_square(make_lifter(undropped), stats, False)
+    networks = _networks(lifter, stats, bool(config.model.dropout))
+    without = _networks(make_lifter(undropped), stats, False)
     seen = (state.params, jax.jit(gather)(batch))
     return {
         "batch on the host": _on_host(lambda: next(stream), options),
@@ -75,13 +75,11 @@ def measure_pieces(config: Config, options: argparse.Namespace) -> Pieces:
     }
 
 
-def _half_square(lifter: Lifter, stats: Any, dropout: bool) -> Callable[..., jax.Array]:
-    # The gradient of the loss is the output itself: nothing a compiler could fold.
+def _networks(lifter: Lifter, stats: Any, dropout: bool) -> Callable[..., jax.Array]:
     def value(params: Any, inputs: jax.Array) -> jax.Array:
         key = jax.random.key(0) if dropout else None
         found, _ = lifter.apply(params, stats, inputs, train=True, key=key)
-        squares = [0.5 * jnp.sum(jnp.square(output)) for output in found]
-        return jnp.sum(jnp.stack(squares))
+        return jnp.sum(jnp.stack([jax_process.half_square(one) for one in found]))
 
     return value
 
@@ -94,11 +92,6 @@ def _on_host(call: Callable[[], Any], options: argparse.Namespace) -> dict[str, 
 def _on_device(
     function: Callable[..., Any], arguments: tuple, options: argparse.Namespace
 ) -> dict[str, float]:
-    compiled = jax.jit(function)
-    seconds = measure.timed_calls(
-        lambda: jax.block_until_ready(compiled(*arguments)),
-        warmup=1 + options.warmup,
-        repeats=options.repeats,
+    return jax_process.timed_piece(
+        function, *arguments, warmup=1 + options.warmup, repeats=options.repeats
     )
-    operations = flops.matrix_flops(function, *arguments)
-    return {"seconds": min(seconds), "gflop": operations / 1e9}

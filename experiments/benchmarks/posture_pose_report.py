@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.benchmarks import pages
 from posejax.render.tables import figure_table
 
 _UNITS = {
     "call": "ms",
     "min-max": "ms",
     "rate": "items/s",
-    "compile": "s",
-    "peak memory": "MB",
-    "device memory": "MB",
+    **pages.COST_UNITS,
 }
 
 
@@ -26,7 +25,9 @@ def markdown(result: Mapping[str, Any]) -> str:
     if ratios:
         sections.append(figure_table(ratios, corner="case", layout="markdown"))
     sections += [_scan(result)] if _scan(result) else []
-    sections += [_pieces(case) for case in result["cases"] if "pieces" in case]
+    sections += [
+        pages.pieces(case["name"], case) for case in result["cases"] if "pieces" in case
+    ]
     sections.append(
         "A call is a training step (generators, transfer and step), an evaluated "
         "sequence (mirrored copy and measures included), or one value with gradient "
@@ -39,20 +40,13 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 
 def _settings(result: Mapping[str, Any]) -> list[str]:
-    machine, first = result["machine"], result["cases"][0]
-    load = "not known" if result["load"] is None else f"{result['load']:.1f}"
-    lines = [
-        f"- {machine['processor']}, {machine['cores']} core(s), "
-        f"{machine['memory_gb']} GB; device of ours: {first['ours']['device']}; load "
-        f"of the machine before the first measurement: {load}",
-        f"- commit {result['commit']}; {_versions(first['ours'])}",
-    ]
+    lines = pages.settings(result)
     sides = [case["reference"] for case in result["cases"] if "reference" in case]
     for name, commit in result["reference_commits"].items():
         lines.append(f"- {name} at {commit}")
     if sides:
         lines.append(
-            f"- references: {_versions(sides[0])}; device {sides[0]['device']}"
+            f"- references: {pages.versions(sides[0])}; device {sides[0]['device']}"
         )
     lines.append(
         f"- random bodies, {result['frames']} frames x 4 cameras x "
@@ -62,27 +56,16 @@ def _settings(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _versions(side: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in side["versions"].items())
-
-
 def _rows(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     rows = {}
-    for case in result["cases"]:
-        for side in ("ours", "reference"):
-            if side not in case:
-                continue
-            found = case[side]
-            low, high = (1000 * found["seconds"][name] for name in ("min", "max"))
-            device = found["peak_device_mb"]
-            rows[f"{case['name']}, {side}"] = {
-                "call": 1000 * found["seconds"]["median"],
-                "min-max": f"{low:.2f}-{high:.2f}",
-                "rate": round(found["items_per_second"]),
-                "compile": found["compile_seconds"] if side == "ours" else None,
-                "peak memory": round(found["peak_rss_mb"]),
-                **({"device memory": round(device)} if device else {}),
-            }
+    for case, side, found in pages.sides(result["cases"]):
+        low, high = (1000 * found["seconds"][name] for name in ("min", "max"))
+        rows[f"{case['name']}, {side}"] = {
+            "call": 1000 * found["seconds"]["median"],
+            "min-max": f"{low:.2f}-{high:.2f}",
+            "rate": round(found["items_per_second"]),
+            **pages.costs(side, found),
+        }
     return rows
 
 
@@ -117,19 +100,3 @@ def _scan(result: Mapping[str, Any]) -> str:
                 f"against {single['ours']['steps_per_call']})."
             )
     return "\n".join(lines)
-
-
-def _pieces(case: Mapping[str, Any]) -> str:
-    call = case["ours"]["seconds"]["median"]
-    rows = {
-        name: {
-            "time": 1000 * piece["seconds"],
-            "of the step": 100 * piece["seconds"] / call,
-            "GFLOP": piece["gflop"],
-            "GFLOP/s": piece["gflop"] / piece["seconds"],
-        }
-        for name, piece in case["pieces"].items()
-    }
-    units = {"time": "ms", "of the step": "%"}
-    table = figure_table(rows, units=units, corner="part", digits=1, layout="markdown")
-    return f"Where the time of {case['name']} goes (parts run alone):\n\n{table}"

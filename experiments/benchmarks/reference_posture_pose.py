@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import pathlib
-import platform
 import runpy
 import sys
 import time
@@ -22,6 +21,7 @@ from collections.abc import Iterator, Sequence
 import measure  # the folder of this file is on the path
 import numpy as np
 import torch
+import torch_process
 
 SUPERVISED = ("-e", "80", "--subjects-train", "S1,S5,S6,S7,S8")
 SEMI_SUPERVISED = (
@@ -51,12 +51,6 @@ class _Enough(BaseException):
     """Ends a script whose steps have been measured."""
 
 
-def synchronize() -> None:
-    """Waits until the device has done all its work."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
 def clocked_adam(steps: int) -> tuple[type, list[float]]:
     """Returns an Adam that notes the time after each step, and the list of times.
 
@@ -67,7 +61,7 @@ def clocked_adam(steps: int) -> tuple[type, list[float]]:
     class ClockedAdam(torch.optim.Adam):
         def step(self, *args: object, **kwargs: object) -> object:
             found = super().step(*args, **kwargs)
-            synchronize()
+            torch_process.synchronize()
             stamps.append(time.perf_counter())
             if len(stamps) >= steps:
                 raise _Enough
@@ -183,7 +177,7 @@ def measure_losses(options: argparse.Namespace) -> dict:
 
     def call() -> None:
         checks.append(total())
-        synchronize()
+        torch_process.synchronize()
 
     seconds = measure.timed_calls(call, warmup=options.warmup, repeats=options.repeats)
     return {"seconds": seconds, "items": len(pair[0]), "check": checks[-1]}
@@ -218,18 +212,7 @@ def main() -> None:
     # A name that numpy has given up and PoseReg uses.
     vars(np).setdefault("int", int)
     found = KINDS[options.kind](options)
-    on_gpu = torch.cuda.is_available()
-    found |= {
-        "compile_seconds": 0.0,
-        "peak_rss_mb": measure.peak_memory_mb(),
-        "peak_device_mb": torch.cuda.max_memory_allocated() / 1e6 if on_gpu else None,
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
-        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
-    }
+    found |= {"compile_seconds": 0.0, **torch_process.usage(np)}
     print(json.dumps(found))
 
 

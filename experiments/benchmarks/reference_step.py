@@ -9,7 +9,6 @@ same shapes, its settings file by paths of the checkout.
 import argparse
 import json
 import pathlib
-import platform
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ import types
 
 import measure  # the folder of this file is on the path
 import torch
+import torch_process
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -97,16 +97,10 @@ def matmul_peak(device: torch.device, size: int = 2048, repeats: int = 5) -> flo
 
     def call() -> None:
         torch.mm(a, a)
-        synchronize(device)
+        torch_process.synchronize()
 
     seconds = measure.timed_calls(call, warmup=2, repeats=repeats)
     return 2 * size**3 / min(seconds) / 1e9
-
-
-def synchronize(device: torch.device) -> None:
-    """Waits until the device has done all its work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def measure_step(options: argparse.Namespace) -> dict:
@@ -121,27 +115,22 @@ def measure_step(options: argparse.Namespace) -> dict:
 
     def call() -> None:
         model.train_step(*frames)
-        synchronize(device)
+        torch_process.synchronize()
 
     start = time.perf_counter()
     call()
     first_call = time.perf_counter() - start
     seconds = measure.timed_calls(call, warmup=options.warmup, repeats=options.repeats)
-    peak = measure.peak_memory_mb()
+    peak = measure.peak_memory_mb()  # without what counting takes
     with FlopCounterMode(display=False) as counter:
         call()
-    versions = {"python": platform.python_version(), "torch": torch.__version__}
-    versions["kornia"] = sys.modules["kornia"].__version__
-    on_gpu = device.type == "cuda"
     return {
         "seconds": seconds,
         "compile_seconds": max(0.0, first_call - min(seconds)),
+        **torch_process.usage(sys.modules["kornia"]),
         "peak_rss_mb": peak,
-        "peak_device_mb": torch.cuda.max_memory_allocated() / 1e6 if on_gpu else None,
         "gflop": counter.get_total_flops() / 1e9,
         "matmul_gflops": matmul_peak(device),
-        "versions": versions,
-        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
     }
 
 

@@ -1,16 +1,15 @@
-"""The Markdown page of a benchmark."""
+"""The Markdown page of the benchmark of template_warp."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.benchmarks import pages
 from posejax.render.tables import figure_table
 
 _UNITS = {
     "step": "s",
     "min-max": "s",
-    "compile": "s",
-    "peak memory": "MB",
-    "device memory": "MB",
+    **pages.COST_UNITS,
     "share of matmul peak": "%",
 }
 
@@ -31,9 +30,11 @@ def markdown(result: Mapping[str, Any]) -> str:
     ]
     if ratios:
         sections.append("\n".join(ratios))
-    for case in result["cases"]:
-        if "pieces" in case:
-            sections.append(_pieces(case))
+    sections += [
+        pages.pieces(case["config"], case, peak=case["ours"]["matmul_gflops"])
+        for case in result["cases"]
+        if "pieces" in case
+    ]
     note = (
         "A ratio counts only between processes that ran in turn on one machine; "
         f"absolute times are those of {machine['cores']} core(s) of this one. GFLOP "
@@ -44,17 +45,12 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 
 def _settings(result: Mapping[str, Any]) -> list[str]:
-    machine = result["machine"]
-    first = result["cases"][0]
-    lines = [
-        f"- {machine['processor']}, {machine['cores']} core(s), "
-        f"{machine['memory_gb']} GB; device of ours: {first['ours']['device']}",
-        f"- commit {result['commit']}; {_versions(first['ours'])}",
-    ]
-    if "reference" in first:
+    lines = pages.settings(result)
+    theirs = result["cases"][0].get("reference")
+    if theirs is not None:
         lines.append(
             f"- reference commit {result['reference_commit']}; "
-            f"{_versions(first['reference'])}; device {first['reference']['device']}"
+            f"{pages.versions(theirs)}; device {theirs['device']}"
         )
     lines.append(
         f"- {result['image_size']} px, batch {result['batch_size']}, "
@@ -66,49 +62,17 @@ def _settings(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _versions(side: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in side["versions"].items())
-
-
 def _rows(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     rows = {}
-    for case in result["cases"]:
-        for side in ("ours", "reference"):
-            if side not in case:
-                continue
-            found = case[side]
-            seconds = found["seconds"]
-            rows[f"{case['config']}, {side}"] = {
-                "step": round(seconds["median"], 4),
-                "min-max": f"{seconds['min']:.3f}-{seconds['max']:.3f}",
-                "pairs/s": found["pairs_per_second"],
-                "compile": found["compile_seconds"] if side == "ours" else None,
-                "peak memory": round(found["peak_rss_mb"]),
-                **_device_memory(found),
-                "GFLOP": found["gflop"],
-                "GFLOP/s": found["gflops"],
-                "share of matmul peak": 100 * found["share_of_peak"],
-            }
-    return rows
-
-
-def _device_memory(found: Mapping[str, Any]) -> dict[str, int]:
-    peak = found["peak_device_mb"]
-    return {"device memory": round(peak)} if peak else {}
-
-
-def _pieces(case: Mapping[str, Any]) -> str:
-    step = case["ours"]["seconds"]["median"]
-    peak = case["ours"]["matmul_gflops"]
-    rows = {
-        name: {
-            "time": 1000 * piece["seconds"],
-            "of the step": 100 * piece["seconds"] / step,
-            "GFLOP": piece["gflop"],
-            "of matmul peak": 100 * piece["gflop"] / piece["seconds"] / peak,
+    for case, side, found in pages.sides(result["cases"]):
+        seconds = found["seconds"]
+        rows[f"{case['config']}, {side}"] = {
+            "step": round(seconds["median"], 4),
+            "min-max": f"{seconds['min']:.3f}-{seconds['max']:.3f}",
+            "pairs/s": found["pairs_per_second"],
+            **pages.costs(side, found),
+            "GFLOP": found["gflop"],
+            "GFLOP/s": found["gflops"],
+            "share of matmul peak": 100 * found["share_of_peak"],
         }
-        for name, piece in case["pieces"].items()
-    }
-    units = {"time": "ms", "of the step": "%", "of matmul peak": "%"}
-    table = figure_table(rows, units=units, corner="part", digits=1, layout="markdown")
-    return f"Where the time of {case['config']} goes (parts run alone):\n\n{table}"
+    return rows

@@ -12,58 +12,22 @@ Frames are noise and lie on the device; reading data is not part of a step.
 """
 
 import argparse
-import datetime
-import json
-import os
 import pathlib
 import runpy
 import statistics
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.benchmarks import measure, report
+from experiments.benchmarks import measure, pages, processes, report
+from experiments.benchmarks.processes import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+REPOSITORY = "princetonvisualai/hpe-inductive-prior-tuning"
+SIZES = ("image_size", "batch_size", "narrow", "warmup", "repeats")
 DEFAULT_CONFIGS = (
     "configs/mse_natural.py",
     "configs/mse_natural_flipaugment_twostepwarp.py",
 )
-
-
-def run_process(command: Sequence[str], *, timeout: float) -> dict[str, Any]:
-    """Runs one measurement and returns the JSON object of its last line.
-
-    Raises:
-      RuntimeError: If it fails or says nothing, with the end of what it said.
-    """
-    environment = dict(os.environ)
-    # One device and no stored programs, whatever the caller's shell has set.
-    for name in ("JAX_NUM_CPU_DEVICES", "JAX_COMPILATION_CACHE_DIR", "XLA_FLAGS"):
-        environment.pop(name, None)
-    try:
-        found = subprocess.run(
-            list(command),
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env=environment,
-            timeout=timeout,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise RuntimeError(f"{command[0]} cannot be started; give its path.") from None
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(
-            f"a measurement took more than {timeout:.0f} s; raise --timeout or "
-            "measure something smaller."
-        ) from None
-    lines = found.stdout.strip().splitlines()
-    if found.returncode != 0 or not lines:
-        end = found.stderr.strip().splitlines()[-1:] or [f"exit {found.returncode}"]
-        raise RuntimeError(f"{' '.join(command[:4])} ... failed: {end[0]}")
-    return json.loads(lines[-1])
 
 
 def our_command(options: argparse.Namespace, config: str, *, pieces: bool) -> list[str]:
@@ -76,7 +40,7 @@ def our_command(options: argparse.Namespace, config: str, *, pieces: bool) -> li
         f"--compute_dtype={options.compute_dtype}",
         f"--warp={options.warp}",
         f"--steps_per_call={options.steps_per_call}",
-        *_sizes(options),
+        *processes.flags(options, SIZES),
     ]
     return [*command, "--pieces"] if pieces else command
 
@@ -88,25 +52,20 @@ def reference_command(options: argparse.Namespace, config: str) -> list[str]:
       FileNotFoundError: If `--reference_dir` is not a checkout.
     """
     model, template = reference_model(config)
-    folder = pathlib.Path(options.reference_dir).resolve()
-    if not (folder / "code" / "models" / f"{model}.py").is_file():
-        raise FileNotFoundError(
-            f"--reference_dir {options.reference_dir!r} has no code/models/{model}.py; "
-            "give a checkout of princetonvisualai/hpe-inductive-prior-tuning."
-        )
+    folder = processes.checkout(
+        "--reference_dir",
+        options.reference_dir,
+        holds=f"code/models/{model}.py",
+        repository=REPOSITORY,
+    )
     return [
         options.reference_python,
         str(ROOT / "experiments" / "benchmarks" / "reference_step.py"),
         f"--reference_dir={folder}",
         f"--model={model}",
         f"--template={template}",
-        *_sizes(options),
+        *processes.flags(options, SIZES),
     ]
-
-
-def _sizes(options: argparse.Namespace) -> list[str]:
-    names = ("image_size", "batch_size", "narrow", "warmup", "repeats")
-    return [f"--{name}={getattr(options, name)}" for name in names]
 
 
 def reference_model(config_file: str) -> tuple[str, str]:
@@ -123,25 +82,16 @@ def reference_model(config_file: str) -> tuple[str, str]:
 
 
 def summary(rounds: Sequence[Mapping[str, Any]], batch_size: int) -> dict[str, Any]:
-    """Returns one row from the rounds of a case: medians, and the largest memory."""
-    seconds = [second for one in rounds for second in one["seconds"]]
-    median = statistics.median(seconds)
+    """Returns one row from the rounds of a side, with rates and the share of peak."""
+    row = processes.summary(rounds)
+    median, gflop = row["seconds"]["median"], rounds[0]["gflop"]
     peak = statistics.median(one["matmul_gflops"] for one in rounds)
-    device = [one["peak_device_mb"] for one in rounds if one["peak_device_mb"]]
-    gflop = rounds[0]["gflop"]
-    return {
-        "seconds": measure.spread(seconds),
+    return row | {
         "pairs_per_second": batch_size / median,
-        "compile_seconds": statistics.median(one["compile_seconds"] for one in rounds),
-        "peak_rss_mb": max(one["peak_rss_mb"] for one in rounds),
-        "peak_device_mb": max(device) if device else None,
         "gflop": gflop,
         "gflops": gflop / median,
         "matmul_gflops": peak,
         "share_of_peak": gflop / median / peak,
-        "versions": rounds[0]["versions"],
-        "device": rounds[0]["device"],
-        "rounds": [one["seconds"] for one in rounds],
     }
 
 
@@ -150,26 +100,17 @@ def measure_case(options: argparse.Namespace, config: str) -> dict[str, Any]:
     commands = {"ours": our_command(options, config, pieces=False)}
     if options.reference_dir:
         commands["reference"] = reference_command(options, config)
-    rounds: dict[str, list] = {name: [] for name in commands}
-    for number in range(options.rounds):
-        for name, command in commands.items():
-            print(
-                f"{pathlib.Path(config).stem}: {name}, round {number + 1} of "
-                f"{options.rounds}",
-                file=sys.stderr,
-                flush=True,
-            )
-            rounds[name].append(run_process(command, timeout=options.timeout))
-    case: dict[str, Any] = {"config": pathlib.Path(config).stem}
-    for name, found in rounds.items():
-        case[name] = summary(found, options.batch_size)
+    name = pathlib.Path(config).stem
+    found = processes.in_turn(
+        name, commands, rounds=options.rounds, timeout=options.timeout
+    )
+    case: dict[str, Any] = {"config": name}
+    case |= {side: summary(rows, options.batch_size) for side, rows in found.items()}
     if "reference" in case:
-        theirs, ours = case["reference"], case["ours"]
-        case["speed_ratio"] = theirs["seconds"]["median"] / ours["seconds"]["median"]
-        case["memory_ratio"] = ours["peak_rss_mb"] / theirs["peak_rss_mb"]
+        case |= processes.ratios(case["ours"], case["reference"])
     if options.pieces:
         command = our_command(options, config, pieces=True)
-        case["pieces"] = run_process(command, timeout=options.timeout)
+        case["pieces"] = processes.run_process(command, timeout=options.timeout)
     return case
 
 
@@ -204,9 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (RuntimeError, FileNotFoundError) as error:
         sys.exit(f"benchmark: {error}")
     result = {
-        "date": datetime.date.today().isoformat(),
-        "commit": measure.commit_of(ROOT),
-        "machine": measure.machine(),
+        **processes.origin(),
         "image_size": options.image_size,
         "batch_size": options.batch_size,
         "compute_dtype": options.compute_dtype,
@@ -223,10 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = report.markdown(result)
     print(text)
     if options.output is not None:
-        options.output.mkdir(parents=True, exist_ok=True)
-        stem = options.output / options.name
-        stem.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
-        stem.with_suffix(".md").write_text(text + "\n")
+        pages.write(options.output, options.name, result=result, page=text)
 
 
 if __name__ == "__main__":

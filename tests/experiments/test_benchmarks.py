@@ -1,4 +1,5 @@
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -7,7 +8,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments.benchmarks import flops, measure, report, template_warp
+from experiments.benchmarks import (
+    flops,
+    measure,
+    pages,
+    processes,
+    report,
+    template_warp,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -167,9 +175,71 @@ def test_a_folder_that_is_no_checkout_is_named(tmp_path):
 
 def test_a_measurement_that_fails_is_reported_in_one_line():
     with pytest.raises(RuntimeError, match="failed: ValueError: no"):
-        template_warp.run_process(
+        processes.run_process(
             [sys.executable, "-c", "raise ValueError('no')"], timeout=60.0
         )
+
+
+def test_the_sides_of_a_case_run_one_after_the_other(monkeypatch, capsys):
+    started = []
+
+    def run_process(command, *, timeout):
+        started.append((*command, timeout))
+        return {"number": len(started)}
+
+    monkeypatch.setattr(processes, "run_process", run_process)
+    sides = {"ours": ["a"], "reference": ["b"]}
+    found = processes.in_turn("case", sides, rounds=2, timeout=9.0)
+    assert started == [("a", 9.0), ("b", 9.0), ("a", 9.0), ("b", 9.0)]
+    assert found["ours"] == [{"number": 1}, {"number": 3}]
+    assert found["reference"] == [{"number": 2}, {"number": 4}]
+    said = capsys.readouterr().err.splitlines()
+    assert said[1] == "case: reference, round 1 of 2"
+
+
+def test_memory_of_the_device_is_shown_only_where_there_is_some():
+    row = _row([1.0], 899.6)
+    assert pages.costs("ours", row) == {"compile": 4.0, "peak memory": 900}
+    row["peak_device_mb"] = 70.2
+    shown = {"compile": None, "peak memory": 900, "device memory": 70}
+    assert pages.costs("reference", row) == shown
+
+
+def test_results_replace_older_ones_and_leave_no_drafts(tmp_path):
+    folder = tmp_path / "new" / "results"
+    for commit in ("a", "b"):
+        pages.write(folder, "v1.5", result={"commit": commit}, page=f"# {commit}")
+    assert sorted(file.name for file in folder.iterdir()) == ["v1.5.json", "v1.5.md"]
+    assert json.loads((folder / "v1.5.json").read_text()) == {"commit": "b"}
+    assert (folder / "v1.5.md").read_text() == "# b\n"
+
+
+def test_a_process_of_a_reference_needs_torch_and_nothing_of_ours(tmp_path):
+    (tmp_path / "torch.py").write_text(
+        "__version__ = '9.9'\n"
+        "class cuda:\n"
+        "    is_available = staticmethod(lambda: False)\n"
+    )
+    (tmp_path / "kornia.py").write_text("__version__ = '0.9'\n")
+    code = (
+        "import json, kornia, sys, torch_process\n"
+        "torch_process.synchronize()\n"
+        "assert not {'jax', 'numpy', 'posejax'} & set(sys.modules)\n"
+        "print(json.dumps(torch_process.usage(kornia)))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT / "experiments" / "benchmarks",
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(printed.stdout)
+    assert list(found["versions"]) == ["python", "torch", "kornia"]
+    assert found["versions"]["kornia"] == "0.9"
+    assert found["peak_rss_mb"] > 1
+    assert (found["peak_device_mb"], found["device"]) == (None, "cpu")
 
 
 @pytest.mark.slow

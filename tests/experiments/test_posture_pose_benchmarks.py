@@ -11,6 +11,7 @@ from experiments.benchmarks import (
     posture_pose,
     posture_pose_files,
     posture_pose_report,
+    processes,
 )
 from posejax import training
 
@@ -106,7 +107,7 @@ def test_a_case_runs_both_sides_only_with_its_checkout(tmp_path):
 
 
 def _side(*rounds, check=None, items=10, peak=500.0):
-    return posture_pose.summary(
+    return processes.item_summary(
         [
             {
                 "seconds": list(seconds),
@@ -130,7 +131,7 @@ def _case(ours, theirs, **more):
 
 
 def test_ratios_are_theirs_to_ours_over_all_rounds_and_by_round():
-    case = posture_pose.compared(
+    case = processes.compared(
         _case(_side([0.5, 0.4], [0.6]), _side([1.0, 1.2], [1.2], peak=250.0))
     )
     assert case["speed_ratio"] == pytest.approx(1.2 / 0.5)
@@ -142,13 +143,11 @@ def test_ratios_are_theirs_to_ours_over_all_rounds_and_by_round():
 @pytest.mark.parametrize("difference", [{"check": 0.11}, {"check": 0.1, "items": 9}])
 def test_sides_that_compute_different_things_are_not_compared(difference):
     with pytest.raises(RuntimeError, match="cannot be compared"):
-        posture_pose.compared(
-            _case(_side([1.0], check=0.1), _side([1.0], **difference))
-        )
+        processes.compared(_case(_side([1.0], check=0.1), _side([1.0], **difference)))
 
 
 def test_a_page_states_calls_ratios_aims_parts_and_the_load_of_the_machine():
-    case = posture_pose.compared(_case(_side([0.5]), _side([1.0])))
+    case = processes.compared(_case(_side([0.5]), _side([1.0])))
     case["pieces"] = {"optimiser": {"seconds": 0.1, "gflop": 1.0}}
     scan = _case(_side([2.0]), None, name="train_27_scan", compared_with="train_27")
     del scan["reference"]
@@ -197,4 +196,4 @@ def test_the_benchmark_runs_at_a_tiny_size(tmp_path, monkeypatch, capsys):
     assert evaluation["ours"]["items"] == 40
     page = (tmp_path / "posture_pose.md").read_text()
     assert page in capsys.readouterr().out
-    assert not list(tmp_path.glob("*.tmp"))
+    assert len(list(tmp_path.iterdir())) == 2
