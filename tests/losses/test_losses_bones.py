@@ -65,6 +65,7 @@ def test_the_difference_over_a_batch_compares_mean_lengths_bone_by_bone():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_poses_that_do_not_count_change_neither_difference_nor_gradient():
     labelled, unlabelled = poses(3, 3), poses(4, 4)
@@ -85,6 +86,7 @@ def test_poses_that_do_not_count_change_neither_difference_nor_gradient():
     )
 
 
+@pytest.mark.slow
 def test_coincident_joints_pull_nowhere():
     zeros = jnp.zeros((2, 17, 3))
     for loss in PER_POSE.values():

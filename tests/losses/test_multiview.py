@@ -12,6 +12,8 @@ from posejax.geometry.bones import VIDEOPOSE_PARENTS
 from posejax.losses.multiview import PAIRINGS, POSTURES
 from posejax.numerics import masked_mean
 
+pytestmark = pytest.mark.slow
+
 VIEWS, FRAMES = 3, 2
 LENGTHS = jnp.linspace(0.1, 0.5, 16)
 

@@ -103,6 +103,7 @@ def test_scale_loss_trains_the_predicted_scale_alone_and_is_finite_for_no_pose()
     assert not any(np.any(g) for g in gradients[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("projection", PROJECTIONS)
 def test_a_joint_in_or_behind_the_camera_or_in_place_has_a_finite_gradient(projection):
     pose = jnp.array([[0.0, 0, 0], [1, 1, 0], [1, 1, -1], [0, 0, 4], [0, 0, 1e-20]])
@@ -125,6 +126,7 @@ def test_an_unknown_name_is_refused_with_the_legal_ones():
         losses.orthographic_pair(pose, picture, jnp.ones(()), alignment="rooted")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_gradients_of_reprojection_are_derivatives_and_a_batch_equals_a_loop():
     pose, picture = arrays(4, 3)
@@ -176,6 +178,7 @@ def test_orthographic_pictures_and_scale_equal_the_stored_ones():
         np.testing.assert_allclose(shown, stored[f"out/orthographic_{k}"], atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.golden
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize(

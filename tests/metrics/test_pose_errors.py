@@ -99,6 +99,7 @@ def test_errors_are_zero_with_finite_gradients_at_degenerate_poses(name):
             np.testing.assert_allclose(value, 0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_gradients_of_errors_are_derivatives_and_a_batch_equals_a_loop():
     predicted, target = poses(4, 3, 4)

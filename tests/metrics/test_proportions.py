@@ -9,6 +9,8 @@ from jax.test_util import check_grads
 from posejax import metrics
 from posejax.skeletons import TEMPLATE_15
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden/template_warp/metrics.npz"
 
 

@@ -69,6 +69,7 @@ def test_the_blocked_gradient_is_right(float64):
     check_grads(run, (images, kernel), 1, ["rev"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["vmap", "shard_map"])
 def test_the_blocked_gradient_is_summed_over_a_mapped_batch(how):
     images, kernel = arrays(6, 5)

@@ -12,7 +12,7 @@ from posejax.models.shape_template_regressor import PART_ORDER
 from posejax.models.template_regressor import FEATURES, TemplateRegressor
 from tests.fill import fill_state_dict, golden, golden_shapes, waves
 
-pytestmark = pytest.mark.golden
+pytestmark = [pytest.mark.golden, pytest.mark.slow]
 
 
 @pytest.fixture(params=["float64", "float32"])

@@ -142,6 +142,7 @@ def test_gradients_are_finite_for_a_black_image(name):
 
 
 @NETWORKS
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["eager", "vmap", "pmap", "shard_map"])
 def test_test_mode_is_the_same_under_every_transformation(name, how):
     network, params, state, x = small(name)

@@ -245,6 +245,7 @@ def test_dropout_draws_in_training_only_and_by_its_key():
     assert not np.allclose(first, other)
 
 
+@pytest.mark.slow
 def test_dropout_zeroes_its_share_and_keeps_the_mean():
     # One wide layer whose activations are read off by an identity.
     model = models.make_temporal_model(
@@ -268,6 +269,7 @@ def test_training_with_dropout_needs_a_key(form):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_gradients_are_right_in_training():
     options = SIZES | {"channels": 3, "in_joints": 2, "dtype": jnp.float64}
@@ -338,6 +340,7 @@ def test_devices_that_share_a_batch_drop_different_activations():
     assert not np.allclose(first, second)
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_near_float32_and_returns_float32():
     model, params, state = small(3, 3)
     half, _, _ = small(3, 3, dtype=jnp.bfloat16)

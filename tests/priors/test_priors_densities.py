@@ -10,6 +10,8 @@ from posejax.priors.bone_proportion import RATIOS
 from posejax.priors.joint_mobility import RANK1, RANK2
 from tests.fill import GOLDEN, golden
 
+pytestmark = pytest.mark.slow
+
 FOLDER = GOLDEN / "posture_pose/priors"
 
 

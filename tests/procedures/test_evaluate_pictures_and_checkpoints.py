@@ -19,6 +19,8 @@ from posejax.templates import NATURAL
 from posejax.typing import TaskData
 from tests.training import toy_task
 
+pytestmark = pytest.mark.slow
+
 
 def toy_rows(task, params, model_state, batch):
     del task, params, model_state

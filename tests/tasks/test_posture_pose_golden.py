@@ -20,7 +20,7 @@ from posejax.tasks.posture_pose_terms import (
 from posejax.tasks.posture_pose_windows import Sight
 from tests.fill import GOLDEN, fill, golden
 
-pytestmark = [pytest.mark.golden, pytest.mark.usefixtures("float64")]
+pytestmark = [pytest.mark.golden, pytest.mark.slow, pytest.mark.usefixtures("float64")]
 
 # Published name of a term to ours.
 TERMS = {

@@ -99,6 +99,7 @@ def test_the_default_input_is_bgr_with_rgb_statistics():
     np.testing.assert_allclose(found[2], (1 - 0.406) / 0.225, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_gaussian_warp_moves_the_anchors_alike_and_the_blobs_nearly():
     config = small_config()
     raw = 0.05 * jax.random.normal(jax.random.key(1), (2, 120))
@@ -126,6 +127,7 @@ def test_bfloat16_changes_the_loss_only_a_little():
     assert abs(values["bfloat16"] / values["float32"] - 1) < 0.05
 
 
+@pytest.mark.slow
 def test_the_older_network_is_another_regressor_of_the_same_task():
     config = base.get_config()
     config.image_size = 256

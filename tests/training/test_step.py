@@ -169,6 +169,7 @@ def in_shard_map(step):
     return jax.jit(jax.shard_map(one, mesh=mesh, in_specs=spec, out_specs=spec))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mapped", [jax.vmap, jax.pmap, in_shard_map], ids=["vmap", "pmap", "shard_map"]
 )
