@@ -19,7 +19,8 @@ def pose_features() -> tfds.features.FeaturesDict:
     """Features of a pose record.
 
     * `subject`, `action`: names; an action may end in the number of its take.
-    * `poses_3d`: (frames, 17, 3) joints in the world, metres, order `H36M_17`.
+    * `poses_3d`: (frames, joints, 3) joints in the world, metres; which joints, says
+      `skeleton` in the metadata: `H36M_17`, or `HUMANEVA_15`.
     * `keypoints`: (cameras, frames, joints, 2) detections in source pixels; the joints
       of all detectors one behind another, see `detectors` in the metadata. Projections
       of the true joints are left to the reader unless the raw files hold them.

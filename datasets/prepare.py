@@ -45,10 +45,52 @@ def _human36m_poses() -> type:
     return human36m_poses_dataset_builder.Builder
 
 
+def _humaneva_poses() -> type:
+    from datasets.humaneva_poses import humaneva_poses_dataset_builder
+
+    return humaneva_poses_dataset_builder.Builder
+
+
 def _mocap() -> type:
     from datasets.mocap import mocap_dataset_builder
 
     return mocap_dataset_builder.Builder
+
+
+def _flow_sample() -> type:
+    from datasets.flow_sample import flow_sample_dataset_builder
+
+    return flow_sample_dataset_builder.Builder
+
+
+def _flying_chairs() -> type:
+    from datasets.flying_chairs import flying_chairs_dataset_builder
+
+    return flying_chairs_dataset_builder.Builder
+
+
+def _flying_things() -> type:
+    from datasets.flying_things import flying_things_dataset_builder
+
+    return flying_things_dataset_builder.Builder
+
+
+def _sintel() -> type:
+    from datasets.sintel import sintel_dataset_builder
+
+    return sintel_dataset_builder.Builder
+
+
+def _kitti_flow() -> type:
+    from datasets.kitti_flow import kitti_flow_dataset_builder
+
+    return kitti_flow_dataset_builder.Builder
+
+
+def _hd1k() -> type:
+    from datasets.hd1k import hd1k_dataset_builder
+
+    return hd1k_dataset_builder.Builder
 
 
 BUILDERS: dict[str, Callable[[], type]] = {
@@ -56,10 +98,17 @@ BUILDERS: dict[str, Callable[[], type]] = {
     "human36m": _human36m,
     "own_videos": _own_videos,
     "human36m_poses": _human36m_poses,
+    "humaneva_poses": _humaneva_poses,
     "mocap": _mocap,
+    "flow_sample": _flow_sample,
+    "flying_chairs": _flying_chairs,
+    "flying_things": _flying_things,
+    "sintel": _sintel,
+    "kitti_flow": _kitti_flow,
+    "hd1k": _hd1k,
 }
 
-NEEDS_FILES = frozenset(BUILDERS) - {"people_sample"}
+NEEDS_FILES = frozenset(BUILDERS) - {"people_sample", "flow_sample"}
 
 
 def prepare(

@@ -36,7 +36,9 @@ _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", "last", "last | best: which checkpoint evaluate and predict use."
 )
 _INPUT = flags.DEFINE_string(
-    "input", None, "predict: image, folder or video; import_weights: checkpoint file."
+    "input",
+    None,
+    "predict: image, folder, video or file of joints; import_weights: checkpoint file.",
 )
 _BOXES = flags.DEFINE_string(
     "boxes", None, "predict: person boxes of the input (JSON lines or MOT)."

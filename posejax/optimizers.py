@@ -60,6 +60,58 @@ def adam(
     return optax.chain(optax.clip_by_global_norm(clip_norm), update)
 
 
+def adamw(
+    learning_rate: float | optax.Schedule,
+    *,
+    weight_decay: float,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    clip_norm: float = 0.0,
+    frozen: Any = None,
+) -> optax.GradientTransformation:
+    """Adam with decoupled weight decay of every parameter.
+
+    The same update as `torch.optim.AdamW` after `clip_grad_norm_`: biases and scales of
+    norms decay too. Running statistics of batch norm are no parameters and need no
+    mask.
+
+    Args:
+      learning_rate: Positive number, or an optax schedule of the step (from 0).
+      weight_decay: Share of a parameter that a step takes away, per learning rate.
+      b1: Decay of the first moment, in 0 <= b1 < 1.
+      b2: Decay of the second moment, in 0 <= b2 < 1.
+      eps: Positive number added to the denominator.
+      clip_norm: Largest Euclidean norm of the gradient of all parameters that are not
+        frozen; 0 does not clip.
+      frozen: A tree of bools like the parameters (or like their upper levels), or a
+        function from parameters to one: True keeps a parameter as it is, weight decay
+        included. None freezes nothing.
+
+    Returns:
+      The optax transformation.
+
+    Raises:
+      ValueError: If a number is out of its range.
+
+    Reference:
+      Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019, alg. 2.
+    """
+    _require_adam(learning_rate, b1, b2, eps)
+    require_at_least("weight_decay", weight_decay, 0)
+    require_at_least("clip_norm", clip_norm, 0)
+    parts: list[optax.GradientTransformation] = [
+        optax.adamw(learning_rate, b1, b2, eps, weight_decay=weight_decay)
+    ]
+    if clip_norm:
+        parts.insert(0, optax.clip_by_global_norm(clip_norm))
+    if frozen is not None:
+        # Before, so that the norm does not count them; after, against their decay.
+        still = optax.masked(optax.set_to_zero(), frozen)
+        parts = [still, *parts, still]
+    return optax.chain(*parts)
+
+
 def _require_adam(
     learning_rate: float | optax.Schedule, b1: float, b2: float, eps: float
 ) -> None:
@@ -235,3 +287,66 @@ def bn_momentum_schedule(
         )
     renewed = jnp.minimum(step // update_every * update_every, total_steps)
     return start * jnp.exp(renewed / total_steps * math.log(end / start))
+
+
+def one_cycle(
+    max_learning_rate: float,
+    total_steps: int,
+    *,
+    warmup_share: float = 0.05,
+    start_divisor: float = 25.0,
+    end_divisor: float = 1e4,
+) -> optax.Schedule:
+    """Returns the schedule that rises to a rate and falls to almost zero, in lines.
+
+    The same as `torch.optim.lr_scheduler.OneCycleLR` with linear annealing. It stays at
+    its last value after the last step.
+
+    Args:
+      max_learning_rate: Positive number, reached after the warm-up.
+      total_steps: Steps of the whole cycle.
+      warmup_share: Share of them in which the rate rises, in 0 <= share < 1.
+      start_divisor: The first rate is the largest divided by this.
+      end_divisor: The last rate is the first divided by this.
+
+    Returns:
+      A function of the step (from 0).
+
+    Raises:
+      ValueError: If a number is out of its range.
+
+    Reference:
+      Smith and Topin, Super-convergence, 2018 (arXiv 1708.07120); Teed and Deng, RAFT,
+      ECCV 2020 (arXiv 2003.12039), sec. 4, with these numbers.
+
+    >>> rate = one_cycle(1.0, 101, warmup_share=1 / 101 * 21)
+    >>> [round(float(rate(step)), 3) for step in (0, 10, 20, 60, 100)]
+    [0.04, 0.52, 1.0, 0.5, 0.0]
+    """
+    if not max_learning_rate > 0:
+        raise ValueError(
+            f"max_learning_rate is {max_learning_rate!r}; expected a positive number, "
+            "for example 4e-4."
+        )
+    require_at_least("total_steps", total_steps, 1)
+    if not 0 <= warmup_share < 1:
+        raise ValueError(f"warmup_share is {warmup_share!r}; expected 0 <= share < 1.")
+    require_at_least("start_divisor", start_divisor, 1)
+    require_at_least("end_divisor", end_divisor, 1)
+    start = max_learning_rate / start_divisor
+    smallest = start / end_divisor
+    # Steps at which the rate is largest and smallest; a short cycle begins at its peak.
+    peak, last = max(warmup_share * total_steps - 1, 0.0), total_steps - 1.0
+
+    def rate(step: Any) -> jax.Array:
+        # Each line from its lower end, where rounding would show.
+        done, left = jnp.asarray(step, float), jnp.maximum(last - step, 0.0)
+        rising = start + (max_learning_rate - start) * done / (peak or 1.0)
+        falling = smallest + (max_learning_rate - smallest) * left / (
+            last - peak or 1.0
+        )
+        if not peak:
+            rising = max_learning_rate
+        return jnp.where(done <= peak, rising, falling)
+
+    return rate

@@ -276,6 +276,45 @@ HUMANEVA_20 = Skeleton(
     ),
 )
 
+# The joints of LSP, in whose order METRO estimates bodies. There is no pelvis: the legs
+# hang on the shoulders.
+LSP_14 = Skeleton(
+    name="lsp_14",
+    joints=(
+        "right_ankle",
+        "right_knee",
+        "right_hip",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "right_wrist",
+        "right_elbow",
+        "right_shoulder",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+        "neck",
+        "head_top",
+    ),
+    parents=(1, 2, 8, 9, 3, 4, 7, 8, 12, 12, 9, 10, -1, 12),
+    left_right=((3, 2), (4, 1), (5, 0), (9, 8), (10, 7), (11, 6)),
+)
+
+# The keypoints of PoseTrack, in whose order DCPose detects people.
+POSETRACK_17 = Skeleton(
+    name="posetrack_17",
+    joints=(
+        "nose",
+        "head_bottom",
+        "head_top",
+        "left_ear",
+        "right_ear",
+        *COCO_17.joints[5:],
+    ),
+    parents=(1, -1, 0, 0, 0, 1, 1, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
+    left_right=tuple((i, i + 1) for i in range(3, 17, 2)),
+)
+
 _ALL = (
     H36M_32,
     TEMPLATE_15,
@@ -285,6 +324,8 @@ _ALL = (
     MPII_16,
     HUMANEVA_15,
     HUMANEVA_20,
+    LSP_14,
+    POSETRACK_17,
 )
 SKELETONS = {skeleton.name: skeleton for skeleton in _ALL}
 
@@ -292,6 +333,9 @@ SKELETONS = {skeleton.name: skeleton for skeleton in _ALL}
 # for each joint of the second set, its index in the first.
 _CORRESPONDENCES = {
     ("h36m_32", "template_15"): (0, 6, 7, 8, 1, 2, 3, 13, 14, 17, 18, 19, 25, 26, 27),
+    # The neck of LSP is the thorax of Human3.6M.
+    ("h36m_32", "lsp_14"): (3, 2, 1, 6, 7, 8, 27, 26, 25, 17, 18, 19, 13, 15),
+    ("h36m_17", "lsp_14"): (3, 2, 1, 4, 5, 6, 16, 15, 14, 11, 12, 13, 8, 10),
 }
 
 

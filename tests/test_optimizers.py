@@ -242,3 +242,86 @@ def test_schedules_refuse_numbers_out_of_range(call, named):
     with pytest.raises(ValueError, match=named) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize(
+    ("name", "largest", "total"), [("things", 1.25e-4, 100_100), ("short", 4e-4, 400)]
+)
+def test_one_cycle_has_the_stored_rates(name, largest, total):
+    arrays, _ = golden("onecycle", system="flow_pose")
+    rate = jax.jit(optimizers.one_cycle(largest, total))
+    found = [rate(jnp.int32(step)) for step in arrays[f"out/{name}_step"]]
+    np.testing.assert_allclose(found, arrays[f"out/{name}_lr"], rtol=1e-5)
+
+
+def test_one_cycle_stays_at_its_last_rate_and_a_short_one_begins_at_its_peak():
+    rate = optimizers.one_cycle(1.0, 400)
+    assert float(rate(399)) == float(rate(5000)) == pytest.approx(1 / 25 / 1e4)
+    short = optimizers.one_cycle(1.0, 11)
+    np.testing.assert_allclose([short(0), short(5)], [1.0, 0.5], atol=1e-4)
+    single = optimizers.one_cycle(1.0, 1)
+    np.testing.assert_allclose([single(0), single(1)], [1.0, 4e-6], rtol=1e-5)
+
+
+def adamw_by_hand(gradients, rate, decay, clip=np.inf):
+    """Weight 1 at the start; b1 0.9, b2 0.999, eps 1e-8."""
+    x, first, second = 1.0, 0.0, 0.0
+    for n, g in enumerate(gradients, start=1):
+        g = g * min(1.0, clip / abs(g))
+        x *= 1 - rate * decay
+        first, second = 0.9 * first + 0.1 * g, 0.999 * second + 0.001 * g**2
+        root = np.sqrt(second / (1 - 0.999**n)) + 1e-8
+        x -= rate * first / (1 - 0.9**n) / root
+    return x
+
+
+@pytest.mark.parametrize(("decay", "clip"), [(0.0, 0.0), (0.5, 0.0), (0.5, 1.0)])
+def test_adamw_is_algorithm_2_of_the_paper(decay, clip):
+    gradients = np.float32([0.3, -2.0, 0.7, 0.01])
+    transform = optimizers.adamw(1e-2, weight_decay=decay, clip_norm=clip)
+    found = followed(transform, gradients, jnp.ones(()))
+    expected = adamw_by_hand(gradients.astype(float), 1e-2, decay, clip or np.inf)
+    np.testing.assert_allclose(found[-1], expected, rtol=1e-5)
+
+
+def test_frozen_parameters_neither_move_nor_decay_nor_count_in_the_norm():
+    params = {"a": jnp.ones(2), "b": {"scale": jnp.ones(3), "bias": jnp.ones(1)}}
+    frozen = {"a": False, "b": {"scale": True, "bias": True}}
+    gradients = {
+        "a": jnp.array([3.0, 4.0]),
+        "b": {"scale": jnp.full(3, 1e4), "bias": jnp.ones(1)},
+    }
+    # Of b1 = b2 = 0 and a large eps the update is proportional to the clipped gradient.
+    options = {"b1": 0.0, "b2": 0.0, "eps": 1e3, "clip_norm": 1.0, "weight_decay": 0.1}
+    alone = optimizers.adamw(1.0, **options)
+    expected, _ = alone.update(gradients["a"], alone.init(params["a"]), params["a"])
+    for mask in (frozen, lambda _: frozen, {"a": False, "b": True}):
+        transform = optimizers.adamw(1.0, frozen=mask, **options)
+        updates, _ = transform.update(gradients, transform.init(params), params)
+        np.testing.assert_allclose(updates["a"], expected, rtol=1e-6)
+        for leaf in jax.tree.leaves(updates["b"]):
+            np.testing.assert_array_equal(leaf, 0)
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: optimizers.adamw(0.0, weight_decay=0.0), "learning_rate is 0.0"),
+        (lambda: optimizers.adamw(0.1, weight_decay=-1.0), "weight_decay is -1.0"),
+        (
+            lambda: optimizers.adamw(0.1, weight_decay=0.0, clip_norm=-1.0),
+            "clip_norm is -1.0",
+        ),
+        (lambda: optimizers.adamw(0.1, weight_decay=0.0, b1=1.0), "b1 is 1.0"),
+        (lambda: optimizers.one_cycle(0.0, 10), "max_learning_rate is 0.0"),
+        (lambda: optimizers.one_cycle(0.1, 0), "total_steps is 0"),
+        (lambda: optimizers.one_cycle(0.1, 10, warmup_share=1.0), "warmup_share is 1"),
+        (lambda: optimizers.one_cycle(0.1, 9, start_divisor=0.0), "start_divisor"),
+        (lambda: optimizers.one_cycle(0.1, 9, end_divisor=0.5), "end_divisor is 0.5"),
+    ],
+)
+def test_adamw_and_one_cycle_refuse_numbers_out_of_range(call, named):
+    with pytest.raises(ValueError, match=named) as caught:
+        call()
+    assert "\n" not in str(caught.value)

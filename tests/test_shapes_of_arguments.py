@@ -12,6 +12,8 @@ from posejax import geometry, losses, metrics, priors
 from posejax.skeletons import H36M_32
 from posejax.templates import NATURAL, SCHEMES
 from tests.refusals import assert_shapes_are_refused, ones, refused, refused_by
+from tests.test_shapes_of_clip_arguments import CLIP_CASES
+from tests.test_shapes_of_flow_arguments import FLOW_CASES
 from tests.test_shapes_of_pose_arguments import POSE_CASES
 
 PARTS = jnp.zeros((18, 2, 3))
@@ -142,7 +144,8 @@ def test_a_wrong_shape_is_one_line_that_names_the_argument(
 
 def test_every_equation_that_takes_arrays_has_a_case():
     (mark,) = test_a_wrong_shape_is_one_line_that_names_the_argument.pytestmark
-    covered = {case.values[0] for case in [*mark.args[1], *POSE_CASES]}
+    cases = [*mark.args[1], *POSE_CASES, *FLOW_CASES, *CLIP_CASES]
+    covered = {case.values[0] for case in cases}
     public = {
         value
         for module in (geometry, losses, metrics, priors)
@@ -153,6 +156,7 @@ def test_every_equation_that_takes_arrays_has_a_case():
         geometry.identity_affine,
         geometry.draw_template,
         geometry.template_anchors,
+        geometry.pixel_grid,
         geometry.expand_parameters,  # in test_geometry_template.py
         priors.load_bone_proportion,
         priors.load_description,

@@ -9,7 +9,9 @@ from posejax.skeletons import (
     H36M_32,
     HUMANEVA_15,
     HUMANEVA_20,
+    LSP_14,
     MPII_16,
+    POSETRACK_17,
     TEMPLATE_15,
 )
 
@@ -112,13 +114,25 @@ def test_without_the_nose_the_head_hangs_on_the_thorax_and_all_else_is_equal():
         (COCO_17, list(range(1, 17, 2)), list(range(2, 17, 2))),
         (MPII_16, [3, 4, 5, 13, 14, 15], [0, 1, 2, 10, 11, 12]),
         (HUMANEVA_15, [2, 3, 4, 8, 9, 10], [5, 6, 7, 11, 12, 13]),
+        (LSP_14, [3, 4, 5, 9, 10, 11], [2, 1, 0, 8, 7, 6]),
+        (POSETRACK_17, list(range(3, 17, 2)), list(range(4, 17, 2))),
         (HUMANEVA_20, [3, 4, 5, 6, 11, 12, 13, 14], [7, 8, 9, 10, 15, 16, 17, 18]),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_the_sides_are_those_of_the_published_keypoint_files(skeleton, left, right):
     assert sorted(pair[0] for pair in skeleton.left_right) == left
-    assert sorted(pair[1] for pair in skeleton.left_right) == right
+    assert sorted(pair[1] for pair in skeleton.left_right) == sorted(right)
+
+
+def test_the_joints_of_lsp_are_those_of_human36m_with_the_thorax_as_neck():
+    for source in (H36M_32, H36M_17):
+        index = skeletons.remap(source, LSP_14).tolist()
+        names = [source.joints[i].replace("thorax", "neck") for i in index]
+        assert names == list(LSP_14.joints)
+    assert skeletons.remap(H36M_32, LSP_14).tolist()[:4] == [3, 2, 1, 6]
+    with pytest.raises(ValueError, match=r"'posetrack_17'.*'lsp_14'.*neck"):
+        skeletons.remap(POSETRACK_17, LSP_14)
 
 
 def test_the_joints_of_humaneva_hang_as_published():

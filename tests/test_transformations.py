@@ -108,6 +108,21 @@ def view_cameras(poses):
     }
 
 
+def clip_energy(pose, camera, detections, scale, flow):
+    clip = losses.PoseClip(
+        0.9 * pose, 90 * detections, detections[..., 0], 20 + scale, 9 * scale, flow
+    )
+    weights = dict.fromkeys(("det", "flow", "cam"), 0.01)
+    weights |= {"prior": 4.0, "pos": 3.0, "bone": 9.0, "pos2d": 0.0}
+    return losses.pose_energy(losses.PoseVariables(pose, camera), clip, weights)
+
+
+def picture_energy(points, confidence, flow):
+    clip = losses.PointClip(8 * points, confidence, flow)
+    weights = {"prior": 4.0, "flow": 3.0, "temporal": 1.0}
+    return losses.point_energy(9 * points, clip, weights)
+
+
 # A standing body: every bone has a length, no two are parallel.
 BODY = np.array(
     [
@@ -223,8 +238,67 @@ POSES = (
         (POSE,),
     ),
 )  # fmt: skip
+LSP, FIELD = (4, 14, 3), (3, 12, 10, 2)
+CLIPS = (
+    row(geometry.project_weak_perspective, LSP[1:], (3,), (2,), (2,)),
+    row(geometry.lsp_bone_lengths, LSP[1:]),
+    row(geometry.skeleton_points, (14, 2)),
+    Row(
+        geometry.flow_target,
+        lambda f, p, q: geometry.flow_target(f, 9 * p, 9 * q, radius=2),
+        (FIELD[1:], (20, 2), (20, 2)),
+        False,
+    ),
+    row(losses.frame_term, LSP, LSP),
+    row(losses.step_term, LSP),
+    row(losses.detection_term, (4, 14, 2), (4, 14, 2), (4, 14)),
+    Row(losses.flow_term, lambda p, f: losses.flow_term(9 * p, f), ((4, 14, 2), FIELD)),
+    Row(losses.pose_energy, clip_energy, (LSP, (4, 3), (4, 14, 2), (4, 2), FIELD)),
+    Row(losses.point_energy, picture_energy, ((4, 17, 2), (4, 17), FIELD)),
+    row(metrics.acceleration_error, LSP, LSP),
+    row(metrics.acceleration_error_per_joint, LSP, LSP),
+    Row(
+        metrics.joint_flow_errors,
+        lambda f, p, q: metrics.joint_flow_errors(f, 9 * p, 9 * q),
+        (FIELD[1:], (14, 2), (14, 2)),
+    ),
+    Row(
+        metrics.joint_flow_distinct_pixels,
+        lambda f, p: metrics.joint_flow_distinct_pixels(f, 9 * p),
+        (FIELD[1:], (14, 2)),
+    ),
+)
 JOINTS, ANCHORS, PICTURE, MAP = (15, 2), (32, 2), (5, 6, 3), (2, 3)
+FLOW, PIXELS = (5, 6, 2), (5, 6)
+FLOWS = (
+    constant(geometry.pixel_grid, 2, 3),
+    row(geometry.sample_map, PICTURE, (4, 3, 2)),
+    row(geometry.warp_by_flow, PICTURE, FLOW),
+    row(geometry.visible_mask, FLOW, FLOW),
+    row(geometry.pad_to_multiple, PICTURE),
+    row(geometry.remove_padding, (8, 8, 2), size=(5, 6)),
+    Row(
+        losses.sequence_loss,
+        # Iterations come before the batch.
+        lambda p, t, m: losses.sequence_loss(jnp.moveaxis(p, -4, 0), t, mask=m > 0.5),
+        ((3, *FLOW), FLOW, PIXELS),
+    ),
+    row(losses.smooth_flow_loss, FLOW, FLOW),
+    row(losses.smooth_flow_loss_per_pixel, FLOW, FLOW),
+    row(metrics.endpoint_errors, FLOW, FLOW),
+    Row(metrics.num_flow_pixels, lambda m: metrics.num_flow_pixels(m > 0.5), (PIXELS,)),
+    Row(
+        metrics.mean_endpoint_error,
+        lambda p, t, m: metrics.mean_endpoint_error(p, t, mask=m > 0.5),
+        (FLOW, FLOW, PIXELS),
+    ),
+    row(metrics.share_within, FLOW, FLOW, threshold_px=0.3),
+    Row(
+        metrics.outlier_share, lambda p, t: metrics.outlier_share(9 * p, t), (FLOW,) * 2
+    ),
+)
 ROWS = (
+    *FLOWS,
     constant(geometry.identity_affine),
     row(geometry.invert_affine, MAP),
     row(geometry.compose_affine, MAP, MAP),
@@ -255,6 +329,7 @@ ROWS = (
     row(metrics.segment_ratios, JOINTS),
     row(metrics.proportion_consistency, (9, 13)),
     *POSES,
+    *CLIPS,
 )
 each_row = pytest.mark.parametrize("row", ROWS, ids=lambda r: r.function.__name__)
 

@@ -37,6 +37,7 @@ def get_config(variant: str = "") -> ConfigDict:
 
     _set_losses(config)
     _set_training(config)
+    _set_animation(config)
     _set_sample(config)
     if variant == "mocap":
         config.data.name = "mocap"
@@ -49,7 +50,8 @@ def get_config(variant: str = "") -> ConfigDict:
 def _set_data(config: ConfigDict) -> None:
     """Who is labelled, unlabelled and tested, and whose keypoints are the input."""
     config.data = ConfigDict()
-    config.data.name = "human36m_poses"  # human36m_poses | mocap | people_sample
+    config.data.name = "human36m_poses"  # human36m_poses | humaneva_poses | mocap |
+    # people_sample; humaneva_poses has 15 joints, the others 17
     config.data.config = "poses"  # its builder configuration
     config.data.actions = ()  # names or families ("Walking"); () = all
     config.data.downsample = 1  # every how manieth frame is used
@@ -84,6 +86,7 @@ def _set_losses(config: ConfigDict) -> None:
     # both_rooted_target_rescaled (the last six: an orthographic camera)
     config.posture_kind = "bs-uvec-norm"  # uvec-norm | bs-uvec-norm | vec-norm |
     # uvec-cosi | bs-uvec-cosi: supervised posture loss
+    _set_posture_schedule(config)
     config.prior = ConfigDict()
     config.prior.name = ""  # data_dir/priors/<name>_*.npz; "" = fit to labelled poses
     config.prior.ranks = 2  # 1 | 2: single bones, and pairs of bones
@@ -104,6 +107,17 @@ def _set_losses(config: ConfigDict) -> None:
     config.weights.joint_mobility = 0.0  # JMC
     config.weights.view_pose = 0.0  # MvP&P, in the world
     config.weights.view_posture = 0.0  # MvP&P, orientations
+
+
+def _set_posture_schedule(config: ConfigDict) -> None:
+    """What multiplies `weights.pose` and `weights.posture`, neither of them 0 then."""
+    schedule = config.posture_schedule = ConfigDict()
+    schedule.kind = "none"  # none | ramp (posture by 1 - g, g falling from 1) | swap
+    # (one of the two in turns, the pose first)
+    schedule.factor = 0.99  # of g at each change, between 0 and 1; 1 with swap
+    schedule.every = 0  # steps from one change of g to the next; 0 = once an epoch
+    schedule.pose_follows = False  # True: pose is multiplied by g, not left as it is
+    schedule.swap_epochs = 1  # epochs from one exchange to the next, 1 or more
 
 
 def _set_training(config: ConfigDict) -> None:
@@ -136,11 +150,32 @@ def _set_training(config: ConfigDict) -> None:
     config.loop.cpu_devices = 0  # CPU only: devices to split a batch over; 0 = one
 
 
+def _set_animation(config: ConfigDict) -> None:
+    """What `predict` draws; no part of a run: neither stored nor compared with it."""
+    config.animation = ConfigDict()
+    config.animation.recording = ""  # of a data set: "S9/Walking 1"; "" = none
+    config.animation.camera = 0  # which view of it; 0 = the first
+    config.animation.video = ""  # file of what the input was seen in; "" = as found
+    config.animation.ground_truth = True  # a panel for it, where it is known
+    config.animation.skip = 0  # frames left out at the beginning
+    config.animation.limit = 0  # most frames shown; 0 = all
+    config.animation.downsample = 1  # so many frames are averaged to one
+    config.animation.size_inches = 5.0  # side of a panel, at least 0.5
+    config.animation.dots_per_inch = 80  # at least 10
+    config.animation.bitrate_kbps = 3000  # of mp4, kbit/s; 0 = constant quality
+
+
 def _set_sample(config: ConfigDict) -> None:
     """What differs on the embedded sample."""
     config.sample = ConfigDict(
         {
-            "data": {"name": "people_sample", "config": "poses"},
+            "data": {
+                "name": "people_sample",
+                "config": "poses",
+                "labelled": {"input_2d": "gt"},
+                "unlabelled": {"input_2d": "gt"},
+                "test": {"input_2d": "gt"},
+            },
             "model": {"channels": 256},
             "batch_size": 128,
             "views": {"num_groups": 32},
@@ -166,6 +201,7 @@ def semi_supervised(config: ConfigDict) -> None:
     config.optimizer.decay = 0.99
     config.optimizer.decay_every = 500
     config.batch_norm.update_every = 500
+    config.posture_schedule.every = 500
     config.weights.reprojection = 2.0
     config.weights.root = 0.1333
     config.weights.symmetry = 0.1333

@@ -28,6 +28,7 @@ def shrink(config: ConfigDict, *, num_steps: int = 2) -> ConfigDict:
             small.vgg.widths = (4, 4, 8)
         case "posture_pose":
             small.data.config = "poses_tiny"
+            small.data.actions = ()
             small.model.filter_widths = tuple(small.model.filter_widths)[:2]
             small.model.channels = 8
             small.views.num_groups = 8
@@ -40,6 +41,14 @@ def shrink(config: ConfigDict, *, num_steps: int = 2) -> ConfigDict:
             for branch in ("labelled", "unlabelled", "test"):
                 small.data[branch].input_2d = "gt"
             small.ignore_nose = False
+        case "raft":
+            small.data.name, small.data.config = "flow_sample", "tiny"
+            small.data.mix = small.data.evaluated = ("drawn_tiny",)
+            small.data.crop = (32, 40)
+            small.log.every = 1
+            small.model.variant = "small"
+            small.train_updates = small.evaluation.updates = 2
+            small.initial_weights = ""
         case other:
             raise ValueError(f"shrink does not know system {other!r}; add its sizes.")
     return small

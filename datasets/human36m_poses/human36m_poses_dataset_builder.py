@@ -22,8 +22,7 @@ class Builder(OrderedBuilder):
 
     The poses are those of vision.imar.ro/human3.6m, whose licence is for academic use
     by registered persons. `manual_dir` holds the files that VideoPose3D's scripts make
-    of them, or the same converted to plain arrays
-    (`posejax.data.pose_files.convert_pose_file`)::
+    of them, or the same converted to plain arrays (`python -m datasets.convert`)::
 
         data_3d_h36m.npz                  joints in the world
         data_2d_h36m_<detector>.npz       any number: gt, cpn_ft_h36m_dbb, hr, ...

@@ -90,10 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     labelled = statistics.open_branch(config, data_dir, config.data.labelled)
     poses = statistics.labelled_bodies(labelled)
     fitted = (
-        priors.fit_bone_proportion(
-            poses, seed=config.seed, length_std=config.prior.length_std
-        ),
-        priors.fit_joint_mobility(poses, centered=config.prior.centered),
+        statistics.fit_proportion(config, poses),
+        statistics.fit_mobility(config, poses),
     )
     rows = {
         subject: deviations(first_poses(config, data_dir, subject), *fitted)

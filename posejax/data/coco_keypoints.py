@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from posejax.data.pose_files import LAYOUTS, KeypointLayout, Keypoints
+from posejax.data.keypoint_layouts import LAYOUTS, KeypointLayout
+from posejax.data.pose_files import Keypoints
 
 ACTION = "custom"
 
@@ -50,17 +51,65 @@ def read_coco_keypoints(
       ValueError: If it is not such a file, or its joints are not those of the layout,
         or one of them is in no frame of a video.
     """
+    content = read_coco_content(path)
+    return coco_keypoints(content, path, resolution=resolution, layout=layout)
+
+
+def read_coco_content(path: str | os.PathLike[str]) -> list[Any] | dict[str, Any]:
+    """Reads a file in COCO's format: a list of results, or a data set.
+
+    Args:
+      path: The JSON file.
+
+    Raises:
+      FileNotFoundError: If the file is missing.
+      ValueError: If it is neither.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; expected keypoints as COCO JSON.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no JSON ({error}).") from error
+    is_data_set = isinstance(content, dict) and all(
+        isinstance(content.get(key), list) for key in ("images", "annotations")
+    )
+    if not isinstance(content, list) and not is_data_set:
+        raise ValueError(
+            f"{path} is neither a list of results nor a data set with images and "
+            "annotations; expected COCO's keypoint format."
+        )
+    return content
+
+
+def coco_keypoints(
+    content: list[Any] | dict[str, Any],
+    path: str | os.PathLike[str],
+    *,
+    resolution: tuple[int, int] | None = None,
+    layout: str = "coco",
+) -> Keypoints:
+    """Makes sequences of what `read_coco_content` returned.
+
+    Args:
+      content: The list of results, or the data set.
+      path: Where it comes from: names the video of a list of results, and errors.
+      resolution: See `read_coco_keypoints`, as `layout` and what is returned or raised.
+      layout: Name of the joint set.
+    """
     path = pathlib.Path(path)
     if layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}; expected one of {', '.join(LAYOUTS)}.")
-    content = _read_json(path)
     if isinstance(content, list):
         if resolution is None:
             raise ValueError(
                 f"{path} is a list of results, which does not say how large the "
                 "pictures are; pass resolution=(width, height)."
             )
-        videos = {path.stem: _result_frames(content, path)}
+        named = result_frames(content, path)
+        numbers = range(min(named), max(named) + 1)
+        videos = {path.stem: [named.get(number) for number in numbers]}
         sizes = {path.stem: resolution}
         rows = content
     else:
@@ -72,6 +121,32 @@ def read_coco_keypoints(
         tracks = _sequence(frames, best, LAYOUTS[layout], f"video {name!r} of {path}")
         positions[name, ACTION] = (tracks,)
     return Keypoints(LAYOUTS[layout], positions, sizes)
+
+
+def result_frames(rows: list[Any], path: str | os.PathLike[str]) -> dict[int, Any]:
+    """Returns the `image_id` of each frame that a list of results has, by its number.
+
+    Args:
+      rows: The results.
+      path: Where they come from, for errors.
+
+    Raises:
+      ValueError: If there is no row, or one without a number.
+    """
+    frames = {}
+    for row in rows:
+        if not isinstance(row, dict) or "image_id" not in row:
+            raise ValueError(f"a row of {path} has no image_id; expected COCO results.")
+        image = row["image_id"]
+        if not isinstance(image, int | float | str) or not re.search(r"\d", str(image)):
+            raise ValueError(
+                f"image_id {image!r} of a row of {path} holds no number; expected that "
+                "of its frame."
+            )
+        frames[_last_number(str(image), image)] = image
+    if not frames:
+        raise ValueError(f"{path} has no rows.")
+    return frames
 
 
 def interpolate_missing(
@@ -99,24 +174,6 @@ def interpolate_missing(
     share = np.clip((frames - low) / np.maximum(high - low, 1), 0, 1)
     share = share.reshape((-1,) + (1,) * (values.ndim - 1)).astype(values.dtype)
     return values[low] * (1 - share) + values[high] * share
-
-
-def _read_json(path: pathlib.Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; expected keypoints as COCO JSON.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no JSON ({error}).") from error
-    is_data_set = isinstance(content, dict) and all(
-        isinstance(content.get(key), list) for key in ("images", "annotations")
-    )
-    if not isinstance(content, list) and not is_data_set:
-        raise ValueError(
-            f"{path} is neither a list of results nor a data set with images and "
-            "annotations; expected COCO's keypoint format."
-        )
-    return content
 
 
 def _videos(
@@ -155,18 +212,6 @@ def _videos(
         for name, entries in members.items()
     }
     return ordered, sizes
-
-
-def _result_frames(rows: list[Any], path: pathlib.Path) -> list[Any]:
-    """The image ids from the first to the last frame; frames without rows are None."""
-    numbers = {}
-    for row in rows:
-        if not isinstance(row, dict) or "image_id" not in row:
-            raise ValueError(f"a row of {path} has no image_id; expected COCO results.")
-        numbers[_last_number(str(row["image_id"]), row["image_id"])] = row["image_id"]
-    if not numbers:
-        raise ValueError(f"{path} has no rows.")
-    return [numbers.get(n) for n in range(min(numbers), max(numbers) + 1)]
 
 
 def _last_number(text: str, otherwise: Any) -> int:

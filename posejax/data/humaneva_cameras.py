@@ -43,6 +43,7 @@ _PLACES = {
 HUMANEVA_CAMERAS = ("C1", "C2", "C3")
 HUMANEVA_SUBJECTS = tuple(_PLACES)
 HUMANEVA_FPS = 60
+HUMANEVA_RESOLUTION = (640, 480)
 _AZIMUTHS_DEG = (0.0, -90.0, 90.0)
 
 
@@ -66,7 +67,7 @@ def humaneva_cameras(subject: str) -> tuple[PoseCamera, ...]:
             name=name,
             orientation=np.array(orientation, np.float32),
             translation=np.array(place, np.float32) / np.float32(1000),
-            resolution=(640, 480),
+            resolution=HUMANEVA_RESOLUTION,
             azimuth_deg=azimuth,
         )
         for name, azimuth, (orientation, place) in zip(

@@ -10,24 +10,13 @@ import numpy as np
 from jaxtyping import Float
 
 from posejax import checks
-from posejax.data.pose_files import LAYOUTS, KeypointLayout
-from posejax.skeletons import (
-    COCO_17,
-    H36M_16,
-    H36M_17,
-    HUMANEVA_15,
-    HUMANEVA_20,
-    MPII_16,
+from posejax.data.keypoint_layouts import (
+    LAYOUT_OF_SKELETON,
+    LAYOUT_SKELETONS,
+    LAYOUTS,
+    KeypointLayout,
 )
 
-LAYOUT_SKELETONS = {
-    "h36m": H36M_17,
-    "h36m_16": H36M_16,
-    "coco": COCO_17,
-    "mpii": MPII_16,
-    "humaneva15": HUMANEVA_15,
-    "humaneva20": HUMANEVA_20,
-}
 # No person's keypoints stay this near to the corner; normalised coordinates do.
 _LARGEST_NORMALIZED = 1.5
 
@@ -46,7 +35,6 @@ def identified_layout(
       ValueError: If neither is known, the layout is unknown, or the joints are others
         or in another order.
     """
-    keys = {skeleton.name: key for key, skeleton in LAYOUT_SKELETONS.items()}
     if name is None and joints is None:
         raise ValueError(
             f"{where} does not say which joints its keypoints are; add layout, one of "
@@ -62,7 +50,7 @@ def identified_layout(
                 f"those of one of {', '.join(LAYOUTS)}."
             )
         name = same[0]
-    key = keys.get(name, name)
+    key = LAYOUT_OF_SKELETON.get(name, name)
     checks.require_choice(f"layout of {where}", key, LAYOUTS)
     expected = LAYOUT_SKELETONS[key].joints
     if joints is None or joints == expected:

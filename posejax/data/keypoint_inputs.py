@@ -1,4 +1,4 @@
-"""Keypoints that are to be lifted: one record for three kinds of files.
+"""Keypoints that are to be lifted: one record for four kinds of files.
 
 *Keypoints of one person*, npz of plain arrays: `keypoints` (frames, joints, 2), source
 pixels; `layout`, a key of `LAYOUTS` or the name of a joint set, or `keypoint_names`, or
@@ -6,17 +6,16 @@ both; `width` and `height` of the pictures. If wanted `fps`; `frame_index` (fram
 `camera_orientation` (w, x, y, z), camera to world, with `camera_translation`, metres;
 `ground_truth` (frames, 17, 3), joints in camera axes, metres.
 *COCO's JSON*: see `coco_keypoints`. Names of joints under `categories` are compared.
-*Detections*, `data_2d_custom_<name>.npz` of own videos or `data_2d_h36m_<name>.npz` of
-recordings, published or plain: see `pose_files`.
+*Detections*, `data_2d_custom_<name>.npz` of own videos or `data_2d_h36m_<name>.npz` and
+`data_2d_humaneva15_<name>.npz` of recordings, published or plain: see `pose_files`.
+*Detectron's output* of one video: see `detectron_keypoints`.
 
 A video of the same name beside the file gives frame rate, size and pictures.
 """
 
 import dataclasses
-import json
 import os
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,8 +23,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from posejax.data import video
-from posejax.data.coco_keypoints import ACTION, read_coco_keypoints
-from posejax.data.h36m_cameras import H36M_CAMERAS, H36M_FPS, H36M_SUBJECTS, h36m_camera
+from posejax.data.coco_keypoints import (
+    ACTION,
+    coco_keypoints,
+    read_coco_content,
+    result_frames,
+)
+from posejax.data.detectron_keypoints import detectron_keypoints, is_detectron_output
 from posejax.data.keypoint_checks import (
     checked_keypoints,
     identified_layout,
@@ -34,9 +38,11 @@ from posejax.data.keypoint_checks import (
     require_known_layout,
     shaped_array,
 )
+from posejax.data.keypoint_layouts import LAYOUTS, KeypointLayout
 from posejax.data.object_arrays import read_arrays
 from posejax.data.pose_cameras import PoseCamera
-from posejax.data.pose_files import LAYOUTS, KeypointLayout, Keypoints, read_keypoints
+from posejax.data.pose_files import Keypoints, read_keypoints
+from posejax.data.recorded_cameras import recorded_cameras, upright_camera
 
 _UNIT_TOLERANCE = 1e-3
 
@@ -98,7 +104,7 @@ def read_keypoint_input(
     resolution: tuple[int, int] | None = None,
     allow_pickle: bool = False,
 ) -> KeypointInput:
-    """Reads keypoints of one of the three kinds.
+    """Reads keypoints of one of the four kinds.
 
     Args:
       path: The file, `.npz` or `.json`.
@@ -124,11 +130,8 @@ def read_keypoint_input(
             ".json (COCO): 2-D joints, which a detector finds in pictures."
         )
     arrays = read_arrays(path, allow_pickle=allow_pickle)
-    if "boxes" in arrays and "keypoints" in arrays:
-        raise ValueError(
-            f"{path} holds boxes and keypoints as a detector wrote them; gather them "
-            "in a data_2d_custom file first."
-        )
+    if is_detectron_output(arrays):
+        return _videos_input(path, detectron_keypoints(arrays, path), resolution)
     if "keypoints" in arrays:
         return KeypointInput(path, "person", (_person(arrays, path, resolution),))
     found = read_keypoints(path, allow_pickle=allow_pickle)
@@ -136,24 +139,6 @@ def read_keypoint_input(
     if all(action == ACTION for _, action in found.positions):
         return _videos_input(path, found, resolution)
     return _recordings_input(path, found)
-
-
-def upright_camera(resolution: tuple[int, int]) -> PoseCamera:
-    """Returns the stand-in for a camera of which only the size is known.
-
-    It looks as the first camera of Human3.6M's S1 did, slightly downwards, from the
-    origin of the world, whose z axis points up.
-
-    Args:
-      resolution: Width and height of its pictures, pixels.
-    """
-    return dataclasses.replace(
-        h36m_camera("S1", 0),
-        name="stand-in",
-        translation=np.zeros(3, np.float32),
-        resolution=resolution,
-        intrinsics=None,
-    )
 
 
 def video_beside(path: pathlib.Path, name: str) -> pathlib.Path | None:
@@ -261,35 +246,29 @@ def _videos_input(
 
 
 def _recordings_input(path: pathlib.Path, found: Keypoints) -> KeypointInput:
-    """Sequences of a data set; cameras are known of Human3.6M alone."""
+    """Sequences of a data set whose cameras are known."""
     sequences = []
     for (subject, action), views in found.positions.items():
-        if not re.fullmatch(r"S\d+", subject) or len(views) > len(H36M_CAMERAS):
+        seen = recorded_cameras(subject)
+        if seen is None or len(views) > len(seen.cameras):
             raise ValueError(
-                f"{subject}/{action} of {path} is no recording of Human3.6M, and its "
-                f"action is not {ACTION!r}: the size of its pictures is unknown; give "
-                f"own videos the action {ACTION!r} and video_metadata."
+                f"{subject}/{action} of {path} is no recording of Human3.6M or "
+                f"HumanEva, and its action is not {ACTION!r}: the size of its pictures "
+                f"is unknown; give own videos the action {ACTION!r} and video_metadata."
             )
-        is_known = subject in H36M_SUBJECTS
-        for number, view in enumerate(views):
-            # The same cameras recorded everybody; of some the place is unpublished.
-            camera = h36m_camera(subject if is_known else "S1", number)
-            if not is_known:
-                stand_in = upright_camera(camera.resolution)
-                camera = dataclasses.replace(stand_in, name=camera.name)
+        for camera, view in zip(seen.cameras, views, strict=False):
             name = f"{subject}/{action}/{camera.name}"
+            where = f"{name} of {path}"
             sequences.append(
                 KeypointSequence(
                     name=name,
                     recording=(subject, action),
-                    keypoints=checked_keypoints(
-                        view, found.layout, f"{name} of {path}"
-                    ),
+                    keypoints=checked_keypoints(view, found.layout, where),
                     layout=found.layout,
                     frames=np.arange(len(view)),
                     camera=camera,
-                    is_camera_known=is_known,
-                    fps=float(H36M_FPS),
+                    is_camera_known=seen.are_known,
+                    fps=seen.fps,
                 )
             )
     return KeypointInput(path, "recordings", _some(sequences, path))
@@ -298,11 +277,7 @@ def _recordings_input(path: pathlib.Path, found: Keypoints) -> KeypointInput:
 def _coco_input(
     path: pathlib.Path, resolution: tuple[int, int] | None
 ) -> KeypointInput:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        content = {}  # the reader below says what is wrong
-    key, first = "coco", 0
+    content = read_coco_content(path)
     if isinstance(content, list):
         beside = video_beside(path, path.stem)
         if resolution is None and beside is not None:
@@ -313,10 +288,10 @@ def _coco_input(
                 f"pictures are; put the video {path.stem}.mp4 beside it, or give a "
                 "COCO data set, whose images have width and height."
             )
-        first = _first_frame(content)
-    elif isinstance(content, dict):
-        key = _coco_layout(content, path)
-    found = read_coco_keypoints(path, resolution=resolution, layout=key)
+        key, first = "coco", min(result_frames(content, path))
+    else:
+        key, first = _coco_layout(content, path), 0
+    found = coco_keypoints(content, path, resolution=resolution, layout=key)
     sequences = []
     for (name, action), (view,) in found.positions.items():
         keypoints = checked_keypoints(view, found.layout, f"video {name!r} of {path}")
@@ -328,13 +303,6 @@ def _coco_input(
             )
         )
     return KeypointInput(path, "videos", _some(sequences, path))
-
-
-def _first_frame(rows: Sequence[Any]) -> int:
-    """The lowest last number of `image_id`; 0 where there is none."""
-    names = (str(row.get("image_id")) for row in rows if isinstance(row, dict))
-    digits = [re.findall(r"\d+", pathlib.PurePosixPath(name).stem) for name in names]
-    return min((int(found[-1]) for found in digits if found), default=0)
 
 
 def _coco_layout(content: Mapping[str, Any], path: pathlib.Path) -> str:

@@ -139,7 +139,7 @@ def train_batches(
         .repeat()
         .map(loader)
     )
-    return _iterate(batches[step:], reading)
+    return read_ahead(batches[step:], reading)
 
 
 def training_pairs(
@@ -209,7 +209,7 @@ def evaluation_batches(
     following = next_frames(frames.folders)
     loader = FrameLoader(frames, following, image_size, batch_size, rows)
     num_batches = -(-len(frames) // batch_size)
-    return _iterate(grain.MapDataset.range(num_batches).map(loader), reading)
+    return read_ahead(grain.MapDataset.range(num_batches).map(loader), reading)
 
 
 def next_frames(
@@ -326,7 +326,7 @@ def _description(
     return "; ".join(parts)
 
 
-def _iterate(batches: Any, reading: Reading) -> Iterator[Batch]:
+def read_ahead(batches: Any, reading: Reading) -> Iterator[Batch]:
     """Reads ahead in threads or worker processes; bounded, closed with the iterator."""
     import grain
     from absl import flags

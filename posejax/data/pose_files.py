@@ -3,7 +3,7 @@
 Published files hold one array of Python objects: `{subject: {action: poses}}`, or
 `{subject: {action: [poses of camera 0, 1, ...]}}` for detections. A plain file holds
 one array per key, `S1/Walking 1` or `S1/Walking 1/0`, and `metadata`, JSON text.
-Readers take either; `convert_pose_file` makes the second out of the first.
+Readers take either; `pose_conversion` makes the second out of the first.
 
 Reference:
   Pavllo, Feichtenhofer, Grangier, Auli, 3D human pose estimation in video with temporal
@@ -14,67 +14,18 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from posejax.data.keypoint_layouts import LAYOUTS, KeypointLayout
 from posejax.data.object_arrays import read_arrays
-from posejax.skeletons import (
-    COCO_17,
-    H36M_16,
-    H36M_17,
-    H36M_32,
-    HUMANEVA_15,
-    HUMANEVA_20,
-    MPII_16,
-    Skeleton,
-    remap,
-)
+from posejax.skeletons import H36M_16, H36M_17, H36M_32, remap
 
 Key = tuple[str, str]
-
-
-@dataclasses.dataclass(frozen=True)
-class KeypointLayout:
-    """Which joints a detector finds.
-
-    Attributes:
-      name: `h36m`, `h36m_16` (without the nose), `coco`, `mpii`, `humaneva15`, ...
-      num_joints: Number of joints.
-      left: Joints on the person's left.
-      right: Their counterparts on the right, in the same order.
-    """
-
-    name: str
-    num_joints: int
-    left: tuple[int, ...]
-    right: tuple[int, ...]
-
-    def mirror(self) -> Int[np.ndarray, " joints"]:
-        """Returns `order`; `keypoints[..., order, :]` has left and right exchanged."""
-        order = np.arange(self.num_joints)
-        order[list(self.left)], order[list(self.right)] = self.right, self.left
-        return order
-
-
-def _layout_of(name: str, skeleton: Skeleton) -> KeypointLayout:
-    left, right = zip(*skeleton.left_right, strict=True)
-    return KeypointLayout(name, skeleton.num_joints, tuple(left), tuple(right))
-
-
-LAYOUTS = {
-    name: _layout_of(name, skeleton)
-    for name, skeleton in (
-        ("h36m", H36M_17),
-        ("h36m_16", H36M_16),
-        ("coco", COCO_17),
-        ("mpii", MPII_16),
-        ("humaneva15", HUMANEVA_15),
-        ("humaneva20", HUMANEVA_20),
-    )
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,12 +82,17 @@ def read_poses_3d(
 
 
 def read_keypoints(
-    path: str | os.PathLike[str], *, allow_pickle: bool = False
+    path: str | os.PathLike[str],
+    *,
+    subjects: Collection[str] | None = None,
+    allow_pickle: bool = False,
 ) -> Keypoints:
     """Reads detections: `data_2d_h36m_<detector>.npz` or `data_2d_custom_<name>.npz`.
 
     Args:
       path: The file, published or plain.
+      subjects: Whose detections are read; those of others are not looked at. None means
+        all.
       allow_pickle: Whether a published file, a pickle, may be read; see `read_arrays`.
 
     Returns:
@@ -165,6 +121,7 @@ def read_keypoints(
             for number, view in enumerate(views)
         )
         for key, views in nested.items()
+        if subjects is None or key[0] in subjects
     }
     sizes = metadata.get("video_metadata", {})
     return Keypoints(
@@ -219,36 +176,22 @@ def write_keypoints(path: str | os.PathLike[str], keypoints: Keypoints) -> None:
     _write(path, arrays, metadata)
 
 
-def convert_pose_file(
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
-    *,
-    allow_pickle: bool = False,
-) -> None:
-    """Writes a published pose file as plain arrays, which load without pickle.
+def holds_keypoints(
+    arrays: Mapping[str, np.ndarray], path: str | os.PathLike[str]
+) -> bool:
+    """Says whether arrays are those of a file of detections, published or plain.
 
     Args:
-      source: A file of poses or of detections.
-      target: The plain file, ending in `.npz`. Poses of 32 joints are reduced to 17.
-      allow_pickle: Whether `source` may be a pickle; see `read_arrays`.
+      arrays: What `read_arrays` returned.
+      path: The file, for errors.
 
     Raises:
-      FileNotFoundError: If the file is missing.
-      ValueError: If it is neither, or something in it is not what it should be.
+      ValueError: If its metadata is damaged.
     """
-    arrays = read_arrays(source, allow_pickle=allow_pickle)
     # Both kinds of plain files may have keys of three parts; only one has a layout.
     plain_2d = "metadata" in arrays and "positions_3d" not in arrays
-    plain_2d = plain_2d and "keypoints_symmetry" in _metadata(
-        arrays["metadata"], source
-    )
-    if "positions_2d" in arrays or plain_2d:
-        write_keypoints(target, read_keypoints(source, allow_pickle=allow_pickle))
-        return
-    write_poses_3d(
-        target,
-        read_poses_3d(source, num_joints=(15, 17, 20, 32), allow_pickle=allow_pickle),
-    )
+    plain_2d = plain_2d and "keypoints_symmetry" in _metadata(arrays["metadata"], path)
+    return "positions_2d" in arrays or plain_2d
 
 
 def _write(
@@ -260,7 +203,12 @@ def _write(
     # np.savez takes names as keyword arguments, so "file" would clash; no key has it,
     # as every key holds a slash.
     text = np.array(json.dumps(metadata))
-    np.savez_compressed(target, metadata=text, **arrays)  # pyright: ignore
+    draft = target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}.npz")
+    try:
+        np.savez_compressed(draft, metadata=text, **arrays)  # pyright: ignore
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _nested(array: np.ndarray, where: str) -> dict[Key, Any]:

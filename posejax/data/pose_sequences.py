@@ -14,15 +14,11 @@ from jaxtyping import Float, Int
 
 from posejax import checks
 from posejax.data import pose_cameras
-from posejax.data.pose_files import LAYOUTS, KeypointLayout
+from posejax.data.keypoint_layouts import LAYOUT_OF_SKELETON, LAYOUTS, KeypointLayout
 from posejax.data.recordings import PoseSet, Recording, action_family
 
 EXACT = "gt"  # the detector that errs nowhere: projections of the true joints
-_EXACT_LAYOUTS = {
-    "h36m_17": "h36m",
-    "humaneva_15": "humaneva15",
-    "humaneva_20": "humaneva20",
-}
+_WITHOUT_NOSE = "h36m_16"
 _THORAX, _NOSE, _HEAD_WITHOUT_NOSE = 8, 9, 9
 
 
@@ -123,9 +119,7 @@ def pose_sequences(
         frames = subset_frames(recording.num_frames, subset=subset, stride=stride)
         parts += _views(recording, frames, detector, min_depth_m)
     layout = _layout(poses, detector)
-    poses_2d = np.concatenate([part[0] for part in parts])
-    if layout.name == "h36m_16":
-        poses_2d = insert_nose(poses_2d)
+    poses_2d = network_keypoints(np.concatenate([part[0] for part in parts]), layout)
     lengths = np.array([len(part[0]) for part in parts])
     cameras = [camera for recording in chosen for camera in recording.cameras]
     intrinsics = [camera.intrinsics for camera in cameras]
@@ -144,9 +138,9 @@ def pose_sequences(
         resolutions=np.array([camera.resolution for camera in cameras]),
         azimuths_deg=np.array([camera.azimuth_deg for camera in cameras], np.float32),
         num_views=num_views,
-        layout=LAYOUTS["h36m"] if layout.name == "h36m_16" else layout,
+        layout=network_layout(layout),
         skeleton=poses.skeleton,
-        has_nose=layout.name != "h36m_16",
+        has_nose=layout.name != _WITHOUT_NOSE,
         fps=poses.fps / stride,
     )
 
@@ -215,6 +209,27 @@ def insert_nose(
     return np.insert(keypoints, _NOSE, nose, axis=-2)
 
 
+def network_layout(layout: KeypointLayout) -> KeypointLayout:
+    """Returns the joints that a network sees of detections: a missing nose is put in.
+
+    Args:
+      layout: That of the detections.
+    """
+    return LAYOUTS["h36m"] if layout.name == _WITHOUT_NOSE else layout
+
+
+def network_keypoints(
+    keypoints: Float[np.ndarray, "*batch joints 2"], layout: KeypointLayout
+) -> Float[np.ndarray, "*batch joints_seen 2"]:
+    """Returns the keypoints of `network_layout`.
+
+    Args:
+      keypoints: Joints (x, y) that were detected.
+      layout: Which joints these are.
+    """
+    return insert_nose(keypoints) if layout.name == _WITHOUT_NOSE else keypoints
+
+
 def _chosen(
     poses: PoseSet, subjects: Sequence[str], actions: Sequence[str] | None
 ) -> list[Recording]:
@@ -234,7 +249,7 @@ def _chosen(
 
 def _layout(poses: PoseSet, detector: str) -> KeypointLayout:
     if detector == EXACT and detector not in poses.layouts:
-        return LAYOUTS[_EXACT_LAYOUTS[poses.skeleton]]
+        return LAYOUTS[LAYOUT_OF_SKELETON[poses.skeleton]]
     return poses.layouts[
         checks.require_choice("detector", detector, {*poses.layouts, EXACT})
     ]

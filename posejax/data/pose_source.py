@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from posejax import checks
+from posejax.data.keypoint_layouts import KeypointLayout
 from posejax.data.pose_cameras import PoseCamera
-from posejax.data.pose_files import KeypointLayout
 from posejax.data.recordings import PoseSet, Recording
 from posejax.data.source import DataError, prepared_directory
 

@@ -12,8 +12,9 @@ from jaxtyping import Float
 
 from posejax.data.h36m_cameras import H36M_FPS, h36m_camera, h36m_cameras
 from posejax.data.humaneva_cameras import HUMANEVA_FPS, humaneva_cameras
+from posejax.data.keypoint_layouts import KeypointLayout
 from posejax.data.pose_cameras import PoseCamera
-from posejax.data.pose_files import KeypointLayout, Keypoints
+from posejax.data.pose_files import Keypoints
 
 
 @dataclasses.dataclass(frozen=True)

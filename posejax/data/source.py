@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
-_METADATA = ("folders", "crop_size", "skeleton", "labels")
+_METADATA = ("folders", "skeleton", "labels")
+_SIZES = ("crop_size", "image_size")  # of crops, of whole frames
 
 
 class DataError(ValueError):
@@ -156,6 +157,8 @@ def open_source(
         )
     metadata = _read_json(directory / "metadata.json", directory)
     missing = [key for key in _METADATA if key not in metadata]
+    if not any(key in metadata for key in _SIZES):
+        missing.append(_SIZES[0])
     if missing:
         raise _damaged(
             f"{directory / 'metadata.json'} lacks {', '.join(missing)}", directory

@@ -28,6 +28,18 @@ from posejax.geometry.cameras import project_points as project_points
 from posejax.geometry.cameras import project_points_linear as project_points_linear
 from posejax.geometry.cameras import rotate_by_quaternion as rotate_by_quaternion
 from posejax.geometry.cameras import world_to_camera as world_to_camera
+from posejax.geometry.flow import pad_to_multiple as pad_to_multiple
+from posejax.geometry.flow import pixel_grid as pixel_grid
+from posejax.geometry.flow import remove_padding as remove_padding
+from posejax.geometry.flow import sample_map as sample_map
+from posejax.geometry.flow import visible_mask as visible_mask
+from posejax.geometry.flow import warp_by_flow as warp_by_flow
+from posejax.geometry.flow_target import LSP_FLOW_BONES as LSP_FLOW_BONES
+from posejax.geometry.flow_target import POSETRACK_FLOW_BONES as POSETRACK_FLOW_BONES
+from posejax.geometry.flow_target import flow_target as flow_target
+from posejax.geometry.flow_target import skeleton_points as skeleton_points
+from posejax.geometry.lsp_bones import LSP_BONES as LSP_BONES
+from posejax.geometry.lsp_bones import lsp_bone_lengths as lsp_bone_lengths
 from posejax.geometry.template import draw_template as draw_template
 from posejax.geometry.template import expand_parameters as expand_parameters
 from posejax.geometry.template import gaussian_blob as gaussian_blob
@@ -40,3 +52,7 @@ from posejax.geometry.template import (
 )
 from posejax.geometry.warping import warp_images as warp_images
 from posejax.geometry.warping import warp_images_twice as warp_images_twice
+from posejax.geometry.weak_perspective import CROP_SIZE_PX as CROP_SIZE_PX
+from posejax.geometry.weak_perspective import (
+    project_weak_perspective as project_weak_perspective,
+)

@@ -1,5 +1,13 @@
 """Published weights to our parameters, without PyTorch."""
 
+from posejax.importers.metro import (
+    convert_metro_estimates as convert_metro_estimates,
+)
+from posejax.importers.metro import read_metro_results as read_metro_results
+from posejax.importers.raft import ImportedRaft as ImportedRaft
+from posejax.importers.raft import export_raft as export_raft
+from posejax.importers.raft import import_raft as import_raft
+from posejax.importers.raft import load_raft_checkpoint as load_raft_checkpoint
 from posejax.importers.template_warp import Imported as Imported
 from posejax.importers.template_warp import (
     export_reconstructor as export_reconstructor,
@@ -53,3 +61,6 @@ from posejax.importers.torch_state_dict import read_torch_file as read_torch_fil
 from posejax.importers.vgg import import_vgg as import_vgg
 from posejax.importers.vgg import load_vgg_npz as load_vgg_npz
 from posejax.importers.vgg import save_vgg_npz as save_vgg_npz
+from posejax.importers.weight_files import read_weights as read_weights
+from posejax.importers.weight_files import save_weights as save_weights
+from posejax.importers.weight_files import weights_description as weights_description

@@ -101,7 +101,7 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         if data.startswith(b"PK\x03\x04"):
             content = _read_zip(data)
         elif data.startswith(pickle.PROTO):
-            content = _read_legacy(data)
+            content = read_legacy(data)
         else:
             raise _Damaged("it starts neither like a zip archive nor like a pickle")
     except _Refused as error:
@@ -169,7 +169,8 @@ def _read_zip(data: bytes) -> Any:
         return _unpickle(io.BytesIO(archive.read(pickles[0])), storage)
 
 
-def _read_legacy(data: bytes) -> Any:
+def read_legacy(data: bytes) -> Any:
+    """Returns what a file of the older layout holds: tensors, or one storage."""
     file = io.BytesIO(data)
 
     def no_storage(identity: Any) -> np.ndarray:
@@ -212,7 +213,7 @@ def _read_legacy(data: bytes) -> Any:
 def _unpickle(file: io.BytesIO, storage: Callable[[Any], np.ndarray]) -> Any:
     """Loads one pickle that may use nothing but the globals of tensors."""
     # Fresh for each file: a pickle may set attributes of what it is given.
-    allowed = _allowed_globals()
+    allowed = tensor_globals()
 
     def unread(*_: Any) -> UnreadObject:
         return UnreadObject()
@@ -237,7 +238,9 @@ def _unpickle(file: io.BytesIO, storage: Callable[[Any], np.ndarray]) -> Any:
     return Unpickler(file, encoding="latin1").load()
 
 
-def _allowed_globals() -> dict[tuple[str, str], Any]:
+def tensor_globals() -> dict[tuple[str, str], Any]:
+    """Returns what a pickle of tensors may name, and what stands for it here."""
+
     def tensor(
         storage: np.ndarray, offset: int, size: Any, stride: Any, *_: Any
     ) -> np.ndarray:

@@ -5,6 +5,13 @@ from posejax.losses.bones import (
 )
 from posejax.losses.bones import bone_symmetry_loss as bone_symmetry_loss
 from posejax.losses.bones import root_to_origin_loss as root_to_origin_loss
+from posejax.losses.clip_terms import detection_term as detection_term
+from posejax.losses.clip_terms import flow_term as flow_term
+from posejax.losses.clip_terms import frame_term as frame_term
+from posejax.losses.clip_terms import step_term as step_term
+from posejax.losses.flow import sequence_loss as sequence_loss
+from posejax.losses.flow import smooth_flow_loss as smooth_flow_loss
+from posejax.losses.flow import smooth_flow_loss_per_pixel as smooth_flow_loss_per_pixel
 from posejax.losses.images import perceptual_loss as perceptual_loss
 from posejax.losses.images import pixel_loss as pixel_loss
 from posejax.losses.joints import joint_distance_loss as joint_distance_loss
@@ -16,6 +23,11 @@ from posejax.losses.multiview import (
     posture_consistency_loss as posture_consistency_loss,
 )
 from posejax.losses.multiview import rigid_consistency_loss as rigid_consistency_loss
+from posejax.losses.pose_energy import PointClip as PointClip
+from posejax.losses.pose_energy import PoseClip as PoseClip
+from posejax.losses.pose_energy import PoseVariables as PoseVariables
+from posejax.losses.pose_energy import point_energy as point_energy
+from posejax.losses.pose_energy import pose_energy as pose_energy
 from posejax.losses.posture import posture_loss as posture_loss
 from posejax.losses.reprojection import orthographic_pair as orthographic_pair
 from posejax.losses.reprojection import (

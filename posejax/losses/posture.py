@@ -13,6 +13,7 @@ from posejax.checks import require_choice
 from posejax.geometry.bones import (
     FREE_BONE_LENGTH_ORDER,
     bone_lengths,
+    counted_bones,
     free_bone_vectors,
     require_bodies,
 )
@@ -37,6 +38,7 @@ def posture_loss(
     *,
     kind: str = "bs-uvec-norm",
     order: int = 1,
+    has_nose: bool = True,
 ) -> Float[Array, "*batch"]:
     """Mean difference between the bone orientations of two poses.
 
@@ -54,10 +56,13 @@ def posture_loss(
       kind: Which of the above, in the published names.
       order: 1 for the sum of absolute coordinates, 2 for the Euclidean norm; the
         cosine losses have none.
+      has_nose: Whether the bone to the nose, UFace, counts; without it no value and no
+        gradient depends on the nose.
 
     Returns:
-      One value per pose, the mean over 16 bones: in metres for "bs-uvec-norm" and
-      "vec-norm", otherwise dimensionless or (for "bs-uvec-cosi") scaled by metres.
+      One value per pose, the mean over 16 bones (15 without the nose): in metres for
+      "bs-uvec-norm" and "vec-norm", otherwise dimensionless or (for "bs-uvec-cosi")
+      scaled by metres.
 
     Raises:
       ValueError: If `kind` or `order` is none of these.
@@ -86,4 +91,4 @@ def posture_loss(
     if kind.startswith("bs-"):
         lengths = bone_lengths(target)[..., np.array(FREE_BONE_LENGTH_ORDER)]
         terms = terms * (_COSINE_SCALE * lengths if kind == "bs-uvec-cosi" else lengths)
-    return jnp.mean(terms, axis=-1)
+    return jnp.mean(terms[..., counted_bones(has_nose=has_nose)], axis=-1)

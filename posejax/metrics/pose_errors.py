@@ -241,6 +241,60 @@ def velocity_error(
     return _mean_over_joints(velocity_error_per_joint(predicted, target))
 
 
+def acceleration_error_per_joint(
+    predicted: Float[Array, "*batch frames joints dims"],
+    target: Float[Array, "*batch frames joints dims"],
+) -> Float[Array, "*batch inner joints"]:
+    """Distance between the predicted and the true acceleration of each joint.
+
+    The acceleration is the second difference x(t + 1) - 2 x(t) + x(t - 1). Nothing is
+    centred: the motion of the root counts.
+
+    Args:
+      predicted: Estimated joints of consecutive frames, any unit.
+      target: True joints, same unit.
+
+    Returns:
+      One distance per joint and frame that has both neighbours (none if there are fewer
+      than three frames), unit of the poses per frame squared.
+
+    Reference:
+      Kanazawa et al. 2019 (arXiv 1812.01601), sec. 5.
+
+    >>> still = jnp.zeros((3, 1, 3))
+    >>> print(acceleration_error_per_joint(still.at[1, 0, 0].set(2.0), still))
+    [[4.]]
+    """
+    axes = ("frames", "joints", "dims")
+    require_poses(axes, predicted=predicted, target=target)
+    offsets = predicted - target
+    inner = offsets[..., 2:, :, :] - 2 * offsets[..., 1:-1, :, :]
+    return safe_norm(inner + offsets[..., :-2, :, :])
+
+
+def acceleration_error(
+    predicted: Float[Array, "*batch frames joints dims"],
+    target: Float[Array, "*batch frames joints dims"],
+) -> Float[Array, "*batch inner"]:
+    """Mean per-joint acceleration error of each frame that has both neighbours.
+
+    Args:
+      predicted: Estimated joints of consecutive frames, any unit.
+      target: True joints, same unit.
+
+    Returns:
+      One mean distance per inner frame, unit of the poses per frame squared.
+
+    Reference:
+      Kanazawa et al. 2019 (arXiv 1812.01601), sec. 5.
+
+    >>> still = jnp.zeros((3, 1, 3))
+    >>> print(acceleration_error(still.at[1, 0, 0].set(2.0), still))
+    [4.]
+    """
+    return _mean_over_joints(acceleration_error_per_joint(predicted, target))
+
+
 def _mean_over_joints(values: Array) -> Array:
     """The mean as a product, which does not repeat what made the values per joint."""
     joints = values.shape[-1]

@@ -4,6 +4,9 @@ from posejax.models.layers import BatchNorm as BatchNorm
 from posejax.models.layers import Statistics as Statistics
 from posejax.models.layers import compute_dtype as compute_dtype
 from posejax.models.network import Network as Network
+from posejax.models.raft import RaftNetwork as RaftNetwork
+from posejax.models.raft import RaftOutput as RaftOutput
+from posejax.models.raft import raft_network as raft_network
 from posejax.models.reconstructor import make_reconstructor as make_reconstructor
 from posejax.models.shape_template_regressor import PART_ORDER as PART_ORDER
 from posejax.models.shape_template_regressor import (

@@ -24,11 +24,7 @@ from jaxtyping import Array, Float
 
 from posejax.checks import require_at_least
 from posejax.models.layers import BatchNorm, Linear, Statistics, last_axis, wide
-from posejax.models.network import (
-    NetworkApply,
-    NetworkInit,
-    make_network,
-)
+from posejax.models.network import NetworkApply, NetworkInit, make_network
 
 
 def receptive_field(filter_widths: Sequence[int]) -> int:

@@ -48,10 +48,40 @@ def _import_posture_pose(run) -> Mapping[str, Any]:
     return import_posture_pose.import_posture_pose(run)
 
 
+def _predict_flow(run) -> Mapping[str, Any]:
+    from posejax.procedures import predict_flow
+
+    return predict_flow.predict_flow(run)
+
+
+def _import_raft(run) -> Mapping[str, Any]:
+    from posejax.procedures import import_raft
+
+    return import_raft.import_raft(run)
+
+
+def _export_weights(run) -> Mapping[str, Any]:
+    from posejax.procedures import export_weights
+
+    return export_weights.export_weights(run)
+
+
 def _fit_prior(run) -> Mapping[str, Any]:
     from posejax.procedures import fit_prior
 
     return fit_prior.fit_prior(run)
+
+
+def _optimise_clips(run) -> Mapping[str, Any]:
+    from posejax.procedures import optimise_clips
+
+    return optimise_clips.optimise_clips(run)
+
+
+def _evaluate_clips(run) -> Mapping[str, Any]:
+    from posejax.procedures import optimise_clips
+
+    return optimise_clips.evaluate_clips(run)
 
 
 VERBS: Mapping[str, Mapping[str, Verb]] = {
@@ -67,6 +97,17 @@ VERBS: Mapping[str, Mapping[str, Verb]] = {
         "predict": _predict_poses,
         "import_weights": _import_posture_pose,
         "fit_prior": _fit_prior,
+    },
+    "flow_pose": {
+        "train": _optimise_clips,
+        "evaluate": _evaluate_clips,
+    },
+    "raft": {
+        "train": _train,
+        "evaluate": _evaluate,
+        "predict": _predict_flow,
+        "import_weights": _import_raft,
+        "export_weights": _export_weights,
     },
 }
 

@@ -32,7 +32,6 @@ from posejax.typing import Config
 # The data set whose subjects need no further name; the drawn people have an S1 too.
 PUBLISHED_DATA = "human36m_poses"
 SHOWN_POSES = 2000  # in the plot of directions, and their mirror images
-GROUPED = True  # left and right share one distribution, as training's own fit has it
 
 
 class Fitted(NamedTuple):
@@ -63,12 +62,7 @@ def fit_prior(run: Run) -> Mapping[str, Any]:
     sequences = statistics.open_branch(config, data_dir, config.data.labelled)
     poses = statistics.labelled_bodies(sequences)
     fitted = Fitted(
-        priors.fit_bone_proportion(
-            poses, seed=config.seed, length_std=config.prior.length_std
-        ),
-        priors.fit_joint_mobility(
-            poses, grouped=GROUPED, centered=config.prior.centered
-        ),
+        statistics.fit_proportion(config, poses), statistics.fit_mobility(config, poses)
     )
     if jax.process_index() != 0:
         return {"name": name, "written": []}
@@ -129,7 +123,7 @@ def fit_settings(
         "downsample": data.downsample,
     }
     widths = {"seed": config.seed, "length_std": config.prior.length_std}
-    moments = {"grouped": GROUPED, "centered": config.prior.centered}
+    moments = {"grouped": statistics.GROUPED, "centered": config.prior.centered}
     return subset | widths, subset | moments
 
 

@@ -5,18 +5,17 @@ A checkpoint (`.bin`) of VideoPose3D or PosturePose becomes a work directory tha
 the config says.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from posejax import importers
 from posejax.checks import require_choice
 from posejax.importers.temporal_model import AUXILIARY_ENTRIES, POSE_ENTRIES
-from posejax.procedures.imported_weights import new_workdir, save_imported
+from posejax.procedures.imported_weights import input_file, new_workdir, save_imported
 from posejax.procedures.run import Run
-from posejax.skeletons import H36M_17
 from posejax.tasks.posture_pose import make_task
 from posejax.tasks.posture_pose_lifter import AUXILIARY_UNITS
+from posejax.tasks.posture_pose_windows import pose_skeleton
 from posejax.typing import Config, Tree
 
 
@@ -29,17 +28,13 @@ def import_posture_pose(run: Run) -> Mapping[str, Any]:
         config's, or tensors are missing, unused or of another shape (all are named), or
         the work directory is in use.
     """
-    if run.input is None or not os.path.isfile(run.input):
-        raise FileNotFoundError(
-            f"--input is {run.input!r}; name a file: a checkpoint (.bin) of "
-            "VideoPose3D or PosturePose."
-        )
+    path = input_file(run, "a checkpoint (.bin) of VideoPose3D or PosturePose")
     config, workdir = new_workdir(run)
-    content = importers.read_torch_file(run.input)
+    content = importers.read_torch_file(path)
     try:
         params, stats = imported_variables(config, content)
     except ValueError as error:
-        raise ValueError(f"--input {run.input}: {error}") from None
+        raise ValueError(f"--input {path}: {error}") from None
     optimizer = make_task(config).optimizer
     save_imported(
         run, config, workdir, params=params, batch_stats=stats, optimizer=optimizer
@@ -67,7 +62,7 @@ def imported_variables(
         channels=config.model.channels,
         dense=config.model.dense,
     )
-    wanted = {"pose": (H36M_17.num_joints, 3)}
+    wanted = {"pose": (pose_skeleton(config).num_joints, 3)}
     if AUXILIARY_UNITS[kind]:
         wanted["auxiliary"] = (1, AUXILIARY_UNITS[kind])
     models = {"pose": found.pose}

@@ -4,7 +4,6 @@ A checkpoint of the published code becomes a work directory that `evaluate` and
 `predict` take; torchvision's VGG-19 file becomes `<data_dir>/weights/vgg19.npz`.
 """
 
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from absl import logging
 
 from posejax import importers
-from posejax.procedures.imported_weights import new_workdir, save_imported
+from posejax.procedures.imported_weights import input_file, new_workdir, save_imported
 from posejax.procedures.run import DATA_DIR, Run
 from posejax.tasks.template_warp import make_task, vgg_path
 from posejax.templates import SCHEMES
@@ -26,15 +25,15 @@ def import_template_warp(run: Run) -> Mapping[str, Any]:
       ValueError: the file holds something else, or tensors are missing, unused or of
         another shape (all are named), or the work directory is in use.
     """
-    if run.input is None or not os.path.isfile(run.input):
-        raise FileNotFoundError(
-            f"--input is {run.input!r}; name a file: a checkpoint (.tar) of the "
-            "published code, or torchvision's vgg19-dcbb9e9d.pth."
-        )
-    content = importers.read_torch_file(run.input)
+    path = input_file(
+        run,
+        "a checkpoint (.tar) of the published code, or torchvision's "
+        "vgg19-dcbb9e9d.pth",
+    )
+    content = importers.read_torch_file(path)
     if any(str(name).startswith("features.") for name in content):
         return _import_vgg(run, content)
-    return _import_checkpoint(run, content, run.input)
+    return _import_checkpoint(run, content, path)
 
 
 def _import_vgg(run: Run, content: Mapping[str, Any]) -> Mapping[str, Any]:

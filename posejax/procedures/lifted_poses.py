@@ -15,10 +15,11 @@ import numpy as np
 
 from posejax import render, training
 from posejax.data import pose_cameras, video
-from posejax.data.keypoint_checks import LAYOUT_SKELETONS
 from posejax.data.keypoint_inputs import KeypointSequence
+from posejax.data.keypoint_layouts import LAYOUT_SKELETONS
 from posejax.procedures.evaluate import write_json
-from posejax.skeletons import H36M_17
+from posejax.render.pose_animation import num_shown_frames
+from posejax.skeletons import H36M_17, Skeleton
 
 FPS = 25.0  # of an animation whose input does not say
 WHOLE = render.AnimationOptions()
@@ -30,13 +31,15 @@ class LiftedSequence(NamedTuple):
     """What the model makes of a sequence.
 
     Attributes:
-      joints_3d: `(frames, 17, 3)` metres, camera axes, relative to the root.
+      joints_3d: `(frames, joints, 3)` metres, camera axes, relative to the root.
       root: `(frames, 3)` place of the root in camera axes, metres; None without a
         trajectory model.
+      skeleton: Which joints.
     """
 
     joints_3d: np.ndarray
     root: np.ndarray | None
+    skeleton: Skeleton = H36M_17
 
 
 LiftSequence = Callable[[KeypointSequence], LiftedSequence]
@@ -53,7 +56,7 @@ def world_joints(
     """Returns joints in the world, metres, z up.
 
     Args:
-      points: `(frames, 17, 3)` joints in camera axes, metres.
+      points: `(frames, joints, 3)` in camera axes, metres.
       sequence: Whose camera it is.
       is_placed: Whether the place of the camera counts; if not, the camera's
         orientation alone does, and the lowest joint of the sequence touches the ground.
@@ -78,8 +81,8 @@ def lifted_arrays(
 
     Returns:
       `frame_index` (frames,), `keypoints` (frames, joints, 2) in pixels, `joints_3d`
-      (frames, 17, 3); `root_camera` (frames, 3) and `joints_world` (frames, 17, 3) if
-      the root's place is known. Metres.
+      (frames, joints, 3); `root_camera` (frames, 3) and `joints_world` (frames, joints,
+      3) if the root's place is known. Metres.
     """
     arrays = {
         "frame_index": sequence.frames,
@@ -99,15 +102,16 @@ def description(
 ) -> dict[str, Any]:
     """Returns what the numbers of a result mean: joint sets, unit, frame, root, fps."""
     width, height = sequence.camera.resolution
+    joints = lifted.skeleton.joints
     found = {
         **about,
         "name": sequence.name,
         "fps": sequence.fps,
         "unit": "m",
         "frame": CAMERA_AXES,
-        "root": f"{H36M_17.joints[0]}, joint 0, at the origin of joints_3d",
-        "skeleton": H36M_17.name,
-        "joint_names": list(H36M_17.joints),
+        "root": f"{joints[0]}, joint 0, at the origin of joints_3d",
+        "skeleton": lifted.skeleton.name,
+        "joint_names": list(joints),
         "layout": sequence.layout.name,
         "keypoint_names": list(LAYOUT_SKELETONS[sequence.layout.name].joints),
         "width": width,
@@ -210,42 +214,49 @@ def write_animation(
     lifted: LiftedSequence,
     *,
     options: render.AnimationOptions = WHOLE,
+    has_truth: bool = True,
 ) -> int:
     """Writes the animation of a sequence: input, reconstruction, truth if known.
 
     Args:
       path: File to write, `.mp4` or `.gif`.
       sequence: What was lifted, with its video and its truth if they are known.
-      lifted: What came out.
-      options: Which frames, and how large.
+      lifted: What came out, of as many frames or more.
+      options: Which frames, how large, and how finely stored.
+      has_truth: Whether the truth has a panel, if it is known. It places the
+        reconstruction either way.
 
     Returns:
       The number of frames written.
     """
-    points = lifted.joints_3d
-    truth = sequence.ground_truth
+    count = len(sequence.keypoints)
+    points, truth = lifted.joints_3d[:count], sequence.ground_truth
     if truth is not None:
         # Both stand where the true root is, so that only the poses differ.
         is_placed = sequence.is_camera_known
         both = np.stack([points + truth[:, :1], truth])
         both = world_joints(both, sequence, is_placed=is_placed)
-        poses = {"Reconstruction": both[0], "Ground truth": both[1]}
+        poses = {"Reconstruction": both[0]}
+        if has_truth:
+            poses["Ground truth"] = both[1]
     else:
         if lifted.root is not None:
-            points = points + lifted.root[:, None]
+            points = points + lifted.root[:count, None]
         placed = world_joints(points, sequence, is_placed=False)
         poses = {"Reconstruction": placed}
+    total = num_shown_frames(count, options)
     return render.write_pose_animation(
         path,
         sequence.keypoints,
         poses,
         keypoint_skeleton=LAYOUT_SKELETONS[sequence.layout.name],
+        skeleton=lifted.skeleton,
         resolution=sequence.camera.resolution,
         fps=sequence.fps or FPS,
         images=_pictures(sequence),
         azimuth_deg=sequence.camera.azimuth_deg,
         options=options,
-        watch=lambda frames: training.progress(frames, total=len(points), unit="frame"),
+        watch=lambda frames: training.progress(frames, total=total, unit="frame"),
     )
 
 

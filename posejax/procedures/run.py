@@ -23,6 +23,7 @@ from posejax.typing import Config
 
 DATA_DIR = "data"
 DATA_CHOICES = ("auto", "prepared", "sample")
+DRAWN = "animation"  # the section of what is drawn only: no part of a run
 SAMPLE_WARNING = (
     "the prepared data set {name!r} is not in {data_dir}: running on the embedded "
     "sample of drawn people instead. Figures of this run say nothing about real "
@@ -133,27 +134,23 @@ def apply_sample(config: Config, overrides: dict[str, Any]) -> Config:
 
     Values given on the command line win over the section's.
     """
-    merged = ConfigDict(config.to_dict())
-    section = merged.sample
-    del merged["sample"]
-    merged.lock()
-    merged.update(section)
+    merged = without_sample(config)
+    merged.update(config.sample)
     for path, value in overrides.items():
-        if not path.startswith("sample."):
+        if not path.startswith(("sample.", f"{DRAWN}.")):
             merged.update_from_flattened_dict({path: value})
     return merged
 
 
 def without_sample(config: Config) -> Config:
-    """Returns the config without its `sample` section."""
-    merged = ConfigDict(config.to_dict())
-    if "sample" in merged:
-        del merged["sample"]
-    return merged.lock()
+    """Returns the config of a run: without `sample`, and without what is drawn."""
+    fields = config.to_dict()
+    kept = {name: fields[name] for name in fields if name not in ("sample", DRAWN)}
+    return ConfigDict(kept).lock()
 
 
 def choose_data(
-    run: Run, config: Config, data_dir: str
+    run: Run, config: Config, data_dir: str, *, needs_data: bool = True
 ) -> tuple[Config, str, str | None]:
     """Returns the final config, the data that is used, and a warning or None."""
     from posejax.data.source import is_prepared
@@ -166,7 +163,7 @@ def choose_data(
         require_choice("config.data.config", builder, data_sets[name])
     prepared = is_prepared(data_dir, name, config=builder)
     if run.data == "prepared" or (run.data == "auto" and prepared):
-        if not prepared:
+        if needs_data and not prepared:
             raise FileNotFoundError(
                 f"--data prepared: data set {name!r} is not in {data_dir!r}; run "
                 f"`python -m datasets.prepare {name} --config {builder} "
@@ -192,7 +189,7 @@ def open_run(run: Run, *, needs_data: bool = True) -> Opened:
 
     Args:
       run: The call.
-      needs_data: Whether the embedded sample is drawn if the run uses it.
+      needs_data: Whether the data must be there; the embedded sample is drawn.
 
     Raises:
       ValueError: the work directory belongs to another config (with the difference).
@@ -202,7 +199,9 @@ def open_run(run: Run, *, needs_data: bool = True) -> Opened:
         return reopen(run, needs_data=needs_data)
     data_dir = run.data_dir or DATA_DIR
     system = TASKS[system_of(run)]()
-    config, data_used, warning = choose_data(run, run.config, data_dir)
+    config, data_used, warning = choose_data(
+        run, run.config, data_dir, needs_data=needs_data
+    )
     workdir = pathlib.Path(run.workdir or f"runs/{run.name}-{data_used}").absolute()
     if needs_data:
         ensure_data(run, config, data_dir, data_used)
@@ -279,7 +278,7 @@ def _data_version(config: Config, data_dir: str) -> str | None:
 
 def _tell_version(began: str | None, found: str | None) -> None:
     """Warns that the data are not those that the run began with."""
-    if began is not None and found != began:
+    if began is not None and found not in (began, None):
         logging.warning(
             "this run began with version %s of its data and now reads version %s: "
             "figures before and after do not compare", began, found,
@@ -326,7 +325,9 @@ def claim(
         "data_set": config.data.name,
         "data_version": began,
         "data_dir": os.path.abspath(data_dir),
-        "overrides": run.overrides,
+        "overrides": {
+            k: v for k, v in run.overrides.items() if not k.startswith(f"{DRAWN}.")
+        },
         "versions": versions(),
     }
     _write_json(workdir / "run.json", started)
@@ -335,9 +336,9 @@ def claim(
 
 
 def _is_used(workdir: pathlib.Path) -> bool:
-    """Says whether there are steps or a checkpoint in the directory."""
-    saved = (workdir / "checkpoints").glob("[0-9]*")
-    return (workdir / "metrics.jsonl").is_file() or any(saved)
+    """Says whether there are steps, a checkpoint or clips in the directory."""
+    saved = (*workdir.glob("checkpoints/[0-9]*"), *workdir.glob("clips/*"))
+    return (workdir / "metrics.jsonl").is_file() or bool(saved)
 
 
 def config_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,10 @@ from posejax.render.evaluation import write_evaluation_plots as write_evaluation
 from posejax.render.files import replaced_whole as replaced_whole
 from posejax.render.files import write_png as write_png
 from posejax.render.files import write_text as write_text
+from posejax.render.flow import color_wheel as color_wheel
+from posejax.render.flow import flow_beneath_frame as flow_beneath_frame
+from posejax.render.flow import flow_colors as flow_colors
+from posejax.render.flow import flow_to_image as flow_to_image
 from posejax.render.grids import as_uint8 as as_uint8
 from posejax.render.grids import frame_row as frame_row
 from posejax.render.grids import heatmap_overlay as heatmap_overlay

@@ -270,23 +270,36 @@ def write_figure(
         figure.savefig(draft, dpi=dots_per_inch, metadata={stamp: None})
 
 
-def axes_of_size(
-    width: float, height: float, *, grid: bool = True
-) -> tuple["matplotlib.figure.Figure", "matplotlib.axes.Axes"]:
-    """An empty plot of `width` x `height` inches, with or without horizontal lines."""
+def figure_of_size(
+    width: float, height: float, *, side_inches: float = 0.08
+) -> "matplotlib.figure.Figure":
+    """A figure of `width` x `height` inches that belongs to nobody, without axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06)
+    layout = ConstrainedLayoutEngine(w_pad=side_inches, h_pad=0.06)
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
+    return figure
+
+
+def axes_of_size(
+    width: float, height: float, *, grid: bool = True
+) -> tuple["matplotlib.figure.Figure", "matplotlib.axes.Axes"]:
+    """An empty plot of `width` x `height` inches, with or without horizontal lines."""
+    figure = figure_of_size(width, height)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(not grid)
     if grid:
         axes.grid(axis="y", color="#DDDDDD", linewidth=0.8)
         axes.set_axisbelow(True)
     return figure, axes
+
+
+def wrapped_title(figure: "matplotlib.figure.Figure", title: str) -> str:
+    """The title in lines that fit: a sentence on the data may be wider than a plot."""
+    return textwrap.fill(title, max(20, round(9.5 * figure.get_figwidth())))
 
 
 def _look(index: int) -> dict[str, Any]:
@@ -306,9 +319,7 @@ def _legend(figure: "matplotlib.figure.Figure", names: Sequence[str]) -> None:
 def _head(
     figure: "matplotlib.figure.Figure", axes: "matplotlib.axes.Axes", title: str
 ) -> None:
-    # A sentence about the data may be wider than a plot of one model.
-    columns = max(20, round(9.5 * figure.get_figwidth()))
-    axes.set_title(textwrap.fill(title, columns), fontsize=11)
+    axes.set_title(wrapped_title(figure, title), fontsize=11)
 
 
 def _wrapped(name: str, *, width: int = 14) -> str:

@@ -25,7 +25,7 @@ _RIGHT, _OTHER, _PICTURE_BONE = "red", "black", "pink"
 
 @dataclasses.dataclass(frozen=True)
 class AnimationOptions:
-    """Which frames an animation shows, and how large.
+    """Which frames an animation shows, how large, and how finely stored.
 
     Attributes:
       skip: Frames left out at the beginning, of all that is shown.
@@ -33,6 +33,7 @@ class AnimationOptions:
       downsample: So many frames are averaged to one; a rest is left out.
       size_inches: Side of a panel.
       dots_per_inch: Pixels per inch.
+      bitrate_kbps: Mean bitrate of an mp4, kbit/s; None means constant quality.
     """
 
     skip: int = 0
@@ -40,6 +41,7 @@ class AnimationOptions:
     downsample: int = 1
     size_inches: float = 5.0
     dots_per_inch: int = 80
+    bitrate_kbps: int | None = 3000
 
 
 def write_pose_animation(
@@ -71,7 +73,7 @@ def write_pose_animation(
         where there is none.
       skeleton: Joint set of the poses; joint 0 is the root.
       azimuth_deg: From where the 3-D panels are seen, about the vertical axis.
-      options: Which frames, and how large.
+      options: Which frames, how large, and how finely stored.
       watch: Wraps the iterator of drawn frames, for instance to show progress.
 
     Returns:
@@ -91,7 +93,33 @@ def write_pose_animation(
         azimuth_deg=azimuth_deg,
         options=options,
     )
-    return write_video(path, watch(frames), fps / options.downsample)
+    rate = options.bitrate_kbps
+    return write_video(path, watch(frames), fps / options.downsample, bitrate_kbps=rate)
+
+
+def num_shown_frames(count: int, options: AnimationOptions) -> int:
+    """Returns how many frames the animation of `count` frames has.
+
+    Args:
+      count: Number of frames of the keypoints.
+      options: Which of them are shown.
+
+    Raises:
+      ValueError: If an option is out of its range, or no frame is left.
+
+    >>> num_shown_frames(11, AnimationOptions(skip=2, downsample=3, limit=2))
+    2
+    """
+    require_at_least("skip", options.skip, 0)
+    require_at_least("limit", 1 if options.limit is None else options.limit, 1)
+    require_at_least("downsample", options.downsample, 1)
+    left = max(0, count - options.skip) // options.downsample
+    if not left:
+        raise ValueError(
+            f"keypoints has {count} frames, of which skip {options.skip} and "
+            f"downsample {options.downsample} leave none; use smaller numbers."
+        )
+    return left if options.limit is None else min(left, options.limit)
 
 
 def pose_frames(
@@ -116,16 +144,10 @@ def pose_frames(
     """
     _check_joints(keypoints, poses, keypoint_skeleton, skeleton)
     skip, factor = options.skip, options.downsample
-    require_at_least("skip", skip, 0)
-    require_at_least("limit", 1 if options.limit is None else options.limit, 1)
-    shown = averaged_blocks(keypoints[skip:], factor=factor)[: options.limit]
-    if not len(shown):
-        raise ValueError(
-            f"keypoints has {len(keypoints)} frames, of which skip {skip} and "
-            f"downsample {factor} leave none; use smaller numbers."
-        )
+    count = num_shown_frames(len(keypoints), options)
+    shown = averaged_blocks(keypoints[skip:], factor=factor)[:count]
     bodies = {
-        name: averaged_blocks(pose[skip:], factor=factor)[: len(shown)]
+        name: averaged_blocks(pose[skip:], factor=factor)[:count]
         for name, pose in poses.items()
     }
     pictures = _pictures(images, resolution, skip, factor)

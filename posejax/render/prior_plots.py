@@ -1,7 +1,6 @@
 """Plots of priors: densities of bone-length ratios, spheres of bone directions."""
 
 import math
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,13 +8,14 @@ import numpy as np
 from jaxtyping import Float
 
 from posejax.checks import require_equal_shapes
-from posejax.render.plots import OKABE_ITO
+from posejax.render.plots import OKABE_ITO, figure_of_size, wrapped_title
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
     import matplotlib.image
 
+_WIDTH = 11.0  # inches
 _RATIO_COLUMNS, _SPHERE_COLUMNS = 3, 4
 _STDS = 4.0  # of a density that are shown on either side of its mean
 _DISC = 161  # pixels across a sphere
@@ -60,20 +60,11 @@ def ratio_figure(
         samples=samples.shape[1:],
         names=(len(names),),
     )
-    rows = -(-len(names) // _RATIO_COLUMNS)
-    figure = _figure(11.0, 2.15 * rows + 0.9)
-    panels = figure.subplots(rows, _RATIO_COLUMNS, squeeze=False)
-    for index, axes in enumerate(panels.flat):
-        if index >= len(names):
-            axes.set_visible(False)
-            continue
-        logarithm = _draw_ratio(
-            axes, mean[index], math.sqrt(variance[index]), samples[:, index]
-        )
-        axes.set_title(
-            f"{names[index]}: {mean[index]:.3f} ± {math.sqrt(variance[index]):.3f}",
-            fontsize=10,
-        )
+    figure, panels = _grid(len(names), _RATIO_COLUMNS, row_height=2.15, rest=0.9)
+    for index, (name, axes) in enumerate(zip(names, panels.flat, strict=False)):
+        std = math.sqrt(variance[index])
+        logarithm = _draw_ratio(axes, mean[index], std, samples[:, index])
+        axes.set_title(f"{name}: {mean[index]:.3f} ± {std:.3f}", fontsize=10)
         if index % _RATIO_COLUMNS == 0:
             axes.set_ylabel("density [-]", color=OKABE_ITO[0])
         if index % _RATIO_COLUMNS == _RATIO_COLUMNS - 1 or index == len(names) - 1:
@@ -85,7 +76,7 @@ def ratio_figure(
     figure.legend(
         handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9
     )
-    _head(figure, title)
+    figure.suptitle(wrapped_title(figure, title), size=12)
     return figure
 
 
@@ -130,23 +121,19 @@ def direction_figure(
         inv_covariance=inv_covariance.shape[:2],
         names=(len(names), 3),
     )
-    rows = -(-len(names) // _SPHERE_COLUMNS)
-    figure = _figure(11.0, 2.55 * rows + 1.3)
-    panels = figure.subplots(rows, _SPHERE_COLUMNS, squeeze=False)
+    figure, panels = _grid(len(names), _SPHERE_COLUMNS, row_height=2.55, rest=1.3)
     image = None
-    for index, axes in enumerate(panels.flat):
+    for index, (name, axes) in enumerate(zip(names, panels.flat, strict=False)):
         axes.set_axis_off()
-        if index >= len(names):
-            continue
         density = mean[index], covariance[index], inv_covariance[index]
         image, peak = _draw_sphere(axes, density, directions[:, index])
-        axes.set_title(f"{names[index]} (peak {peak:.2f})", fontsize=10)
+        axes.set_title(f"{name} (peak {peak:.2f})", fontsize=10)
     assert image is not None
     bar = figure.colorbar(
         image, ax=panels, extend="min", shrink=0.6, aspect=30, pad=0.02
     )
     bar.set_label("log-likelihood of the direction, relative to its peak [-]")
-    _head(figure, title)
+    figure.suptitle(wrapped_title(figure, title), size=12)
     figure.supxlabel(
         "Each sphere is seen from its mean direction (+); rings at 30° and 60° from "
         f"it.\nDots: {min(_DOTS, len(directions))} of the sampled directions. x, y, z: "
@@ -211,19 +198,23 @@ def view_axes(mean: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "3 3"]:
     return np.stack([np.cross(up, towards), up, towards])
 
 
-def _figure(width: float, height: float) -> "matplotlib.figure.Figure":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
+def _grid(
+    count: int, columns: int, *, row_height: float, rest: float
+) -> tuple["matplotlib.figure.Figure", np.ndarray]:
+    """A figure and its grid of axes, of which `count` are used and seen.
 
-    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
-    figure = Figure(figsize=(width, height), layout=layout)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _head(figure: "matplotlib.figure.Figure", title: str) -> None:
-    figure.suptitle(textwrap.fill(title, round(9.5 * figure.get_figwidth())), size=12)
+    Args:
+      count: Panels.
+      columns: Panels side by side.
+      row_height: Inches of a row.
+      rest: Inches of what is above and below the rows.
+    """
+    rows = -(-count // columns)
+    figure = figure_of_size(_WIDTH, row_height * rows + rest, side_inches=0.06)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat[count:]:
+        axes.set_visible(False)
+    return figure, panels
 
 
 def _draw_ratio(

@@ -5,6 +5,7 @@ a video (only a gif is put together in memory, as palette pictures). A file appe
 under its name only when it is complete.
 """
 
+import functools
 import itertools
 import os
 import pathlib
@@ -14,13 +15,18 @@ import cv2
 import numpy as np
 from absl import logging
 
+from posejax.checks import require_at_least
 from posejax.render.files import replaced_whole, write_png
 
 SUFFIXES = (".mp4", ".gif")
 
 
 def write_video(
-    path: str | os.PathLike[str], frames: Iterable[np.ndarray], fps: float | int
+    path: str | os.PathLike[str],
+    frames: Iterable[np.ndarray],
+    fps: float | int,
+    *,
+    bitrate_kbps: int | None = None,
 ) -> int:
     """Writes RGB frames as a video; the suffix of the name decides the format.
 
@@ -34,13 +40,15 @@ def write_video(
       frames: `(height, width, 3)` uint8 RGB, all of one size.
       fps: Frames per second, above 0. A gif counts in hundredths of a second and is
         never faster than 50.
+      bitrate_kbps: Mean bitrate of an mp4, kbit/s, at least 1; None means constant
+        quality. Gifs and folders have none, and OpenCV chooses its own.
 
     Returns:
       The number of frames written.
 
     Raises:
-      ValueError: If the suffix is unknown, `fps` is not positive, there is no frame, or
-        a frame has another size than the first; no file is left then.
+      ValueError: If the suffix is unknown, `fps` or the bitrate is not positive, there
+        is no frame, or a frame has another size than the first; no file is left then.
     """
     target = pathlib.Path(path)
     suffix = target.suffix.lower()
@@ -51,11 +59,13 @@ def write_video(
         )
     if not fps > 0:
         raise ValueError(f"fps is {fps}; it must be above 0.")
+    require_at_least("bitrate_kbps", 1 if bitrate_kbps is None else bitrate_kbps, 1)
     checked = _of_one_size(iter(frames))
     first = next(checked, None)
     if first is None:
         raise ValueError(f"frames is empty; {target.name} needs at least one frame.")
-    writers = {".mp4": _write_mp4, ".gif": _write_gif, "": _write_folder}
+    with_rate = functools.partial(_write_mp4, bitrate_kbps=bitrate_kbps)
+    writers = {".mp4": with_rate, ".gif": _write_gif, "": _write_folder}
     with replaced_whole(target) as draft:
         return writers[suffix](draft, itertools.chain([first], checked), float(fps))
 
@@ -83,7 +93,13 @@ def _even(frame: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.pad(frame, edges, mode="edge"))
 
 
-def _write_mp4(path: pathlib.Path, frames: Iterator[np.ndarray], fps: float) -> int:
+def _write_mp4(
+    path: pathlib.Path,
+    frames: Iterator[np.ndarray],
+    fps: float,
+    *,
+    bitrate_kbps: int | None,
+) -> int:
     try:
         import av
     except ImportError:
@@ -100,7 +116,11 @@ def _write_mp4(path: pathlib.Path, frames: Iterator[np.ndarray], fps: float) -> 
         rate = fractions.Fraction(fps).limit_denominator(1001)
         stream = file.add_stream("libx264", rate=rate)
         stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": "18", "preset": "medium"}
+        stream.options = {"preset": "medium"}
+        if bitrate_kbps is None:
+            stream.options = {"crf": "18", "preset": "medium"}
+        else:
+            stream.bit_rate = 1000 * bitrate_kbps
         for frame in map(_even, frames):
             if count == 0:
                 stream.height, stream.width = frame.shape[:2]

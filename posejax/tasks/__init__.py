@@ -52,7 +52,37 @@ def _posture_pose() -> System:
     )
 
 
+def _raft() -> System:
+    from posejax.tasks import raft, raft_data
+
+    return System(
+        make_task=raft.make_task,
+        make_data=raft_data.make_data,
+        columns=raft.COLUMNS,
+        skeleton="",
+        chains=(),
+        data_sets=raft_data.DATA_SETS,
+        variables=raft.variables,
+    )
+
+
+def _flow_pose() -> System:
+    from posejax.skeletons import LSP_14
+    from posejax.tasks import flow_pose, flow_pose_data
+
+    return System(
+        make_task=flow_pose.make_task,
+        make_data=flow_pose_data.make_data,
+        columns={},
+        skeleton=LSP_14.name,
+        chains=(),
+        data_sets=flow_pose_data.DATA_SETS,
+    )
+
+
 TASKS: Mapping[str, Callable[[], System]] = {
     "template_warp": _template_warp,
     "posture_pose": _posture_pose,
+    "raft": _raft,
+    "flow_pose": _flow_pose,
 }

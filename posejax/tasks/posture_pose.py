@@ -14,6 +14,7 @@ Reference: Pavllo et al., CVPR 2019 (arXiv 1811.11742); Amadi and Agam, PostureP
 Sensors 2023, 23(24), 9749.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from posejax import losses
-from posejax.checks import require_choice
+from posejax.checks import require_at_least, require_choice
 from posejax.losses.reprojection import ALIGNMENTS
 from posejax.optimizers import bn_momentum_schedule, epoch_decay, torch_amsgrad
 from posejax.tasks import posture_pose_metrics, posture_pose_statistics
@@ -31,8 +32,11 @@ from posejax.tasks.posture_pose_terms import (
     Labelled,
     Predicted,
     Settings,
+    Terms,
     Unlabelled,
+    ramped_factors,
     supervised_terms,
+    swapped_factors,
     unlabelled_terms,
 )
 from posejax.tasks.posture_pose_windows import (
@@ -40,6 +44,8 @@ from posejax.tasks.posture_pose_windows import (
     Windows,
     frame_indices,
     gather_windows,
+    pose_skeleton,
+    require_terms_of,
 )
 from posejax.typing import Batch, Config, LossFn, LossOutput, Task, Tree
 
@@ -47,6 +53,8 @@ UNLABELLED_TERMS = (
     "reprojection", "bone_length", "root", "symmetry", "bone_proportion",
     "joint_mobility", "view_pose", "view_posture",
 )  # fmt: skip
+SCHEDULES = ("none", "ramp", "swap")
+SAME_WEIGHT = {"posture_anchor": "posture"}  # the term, and whose weight it has
 
 
 def make_settings(config: Config) -> Settings:
@@ -56,6 +64,7 @@ def make_settings(config: Config) -> Settings:
       ValueError: for a term that cannot be had in this configuration.
     """
     terms = tuple(name for name, weight in config.weights.items() if weight)
+    require_terms_of(pose_skeleton(config), config)
     kinds = ("none", "perspective", "linear", *ALIGNMENTS)
     require_choice("config.projection", config.projection, kinds)
     if config.auxiliary != "trajectory":
@@ -69,6 +78,8 @@ def make_settings(config: Config) -> Settings:
             )
     if config.auxiliary == "none":
         terms = tuple(name for name in terms if name != "auxiliary")
+    if _schedule_kind(config) == "swap":
+        terms = (*terms, "posture_anchor")
     views = {"view_pose", "view_posture"} & set(terms)
     if views and config.views.group_size < 2:
         raise ValueError(
@@ -88,6 +99,59 @@ def make_settings(config: Config) -> Settings:
         ranks=config.prior.ranks,
         ignore_nose=config.ignore_nose,
     )
+
+
+FactorsFn = Callable[[jax.Array, int], Terms]
+
+
+def make_factors(config: Config) -> FactorsFn:
+    """Returns what multiplies labelled weights, as a function of the step.
+
+    Its arguments are the steps done and the steps of an epoch; a weight that it does
+    not name stays as it is.
+
+    Raises:
+      ValueError: for a schedule that cannot be had in this configuration.
+    """
+    name, kind = "config.posture_schedule", _schedule_kind(config)
+    if kind == "none":
+        return lambda step, steps_per_epoch: {}
+    schedule = config.posture_schedule
+    for term in ("pose", "posture"):
+        if not config.weights[term]:
+            raise ValueError(
+                f"config.weights.{term} is 0 and {name}.kind is {kind!r}, which "
+                "multiplies it by a factor of the step; expected another number, for "
+                "example 1.0."
+            )
+    if kind == "swap":
+        if schedule.factor != 1:
+            raise ValueError(
+                f"{name}.factor is {schedule.factor!r} and {name}.kind is 'swap'; "
+                "expected 1: weights that are exchanged do not fade as well."
+            )
+        require_at_least(f"{name}.swap_epochs", schedule.swap_epochs, 1)
+        return lambda step, steps_per_epoch: swapped_factors(
+            step, every=schedule.swap_epochs * steps_per_epoch
+        )
+    if not 0 < schedule.factor < 1:
+        raise ValueError(
+            f"{name}.factor is {schedule.factor!r}; expected 0 < factor < 1 for a "
+            "ramp, for example 0.99."
+        )
+    require_at_least(f"{name}.every", schedule.every, 0)
+    return lambda step, steps_per_epoch: ramped_factors(
+        step,
+        every=schedule.every or steps_per_epoch,
+        factor=schedule.factor,
+        pose_follows=schedule.pose_follows,
+    )
+
+
+def _schedule_kind(config: Config) -> str:
+    # A run from before there were schedules had none.
+    kind = config.get("posture_schedule", {"kind": "none"})["kind"]
+    return require_choice("config.posture_schedule.kind", kind, SCHEDULES)
 
 
 def labelled_part(windows: Windows, sight: Sight) -> Labelled:
@@ -127,6 +191,7 @@ def make_loss(config: Config, data_dir: str | None) -> LossFn:
     statistics.
     """
     lifter, settings = make_lifter(config), make_settings(config)
+    factors_at = make_factors(config)
     statistics = posture_pose_statistics.make_statistics(config, data_dir)
     wanted = set(settings.terms) & set(UNLABELLED_TERMS)
     target = require_choice(
@@ -179,11 +244,16 @@ def make_loss(config: Config, data_dir: str | None) -> LossFn:
                 fitted=statistics().priors,
             )
             terms |= {name: active * term for name, term in free_terms.items()}
-        weights = {name: config.weights[name] for name in terms}
-        total = losses.weighted_sum(terms, weights)
+        total = _total(config, terms, factors_at(step, statistics().steps_per_epoch))
         return LossOutput(total, model_state | {"batch_stats": moved}, terms)
 
     return loss
+
+
+def _total(config: Config, terms: Terms, factors: Terms) -> jax.Array:
+    scaled = {name: factor * terms[name] for name, factor in factors.items()}
+    weights = {name: config.weights[SAME_WEIGHT.get(name, name)] for name in terms}
+    return losses.weighted_sum(terms | scaled, weights)
 
 
 Statistics = Callable[[], posture_pose_statistics.RunStatistics]
@@ -244,14 +314,18 @@ def make_task(config: Config, data_dir: str | None = None) -> Task:
         init=init,
         loss=make_loss(config, data_dir),
         predict=predict,
-        metrics=posture_pose_metrics.make_metrics(ignore_nose=config.ignore_nose),
+        metrics=posture_pose_metrics.make_metrics(
+            ignore_nose=config.ignore_nose, skeleton=lifter.skeleton
+        ),
         optimizer=torch_amsgrad(
             rate,
             b1=config.optimizer.b1,
             b2=config.optimizer.b2,
             eps=config.optimizer.eps,
         ),
-        summarize=posture_pose_metrics.summarize,
+        summarize=functools.partial(
+            posture_pose_metrics.summarize, skeleton=lifter.skeleton
+        ),
         selection=("p1", "min"),
         baselines=lambda statistics: posture_pose_statistics.baselines(
             statistics,

@@ -17,11 +17,12 @@ from posejax.data.pose_windows import (
 from posejax.tasks import posture_pose_statistics as statistics
 from posejax.tasks.posture_pose import UNLABELLED_TERMS
 from posejax.tasks.posture_pose_metrics import name_bytes
-from posejax.tasks.posture_pose_windows import resident_arrays
+from posejax.tasks.posture_pose_windows import pose_skeleton, resident_arrays
 from posejax.typing import Batch, Config, TaskData
 
 DATA_SETS = {
     "human36m_poses": ("poses",),
+    "humaneva_poses": ("poses",),
     "mocap": ("poses", "poses_noisy", "poses_50fps"),
     "people_sample": ("poses", "poses_tiny"),
 }
@@ -47,8 +48,8 @@ def make_data(config: Config, data_dir: str) -> TaskData:
     labelled = _open(config, data_dir, "labelled")
     test = _open(config, data_dir, "test")
     resident: dict[str, Any] = {
-        "labelled_poses": resident_arrays(labelled),
-        "test_poses": resident_arrays(test),
+        "labelled_poses": resident_arrays(labelled, needs_cameras=False),
+        "test_poses": resident_arrays(test, needs_cameras=False),
         "action_names": name_bytes(test.actions),
         "subject_names": name_bytes(test.subjects),
     }
@@ -93,6 +94,11 @@ def _open(config: Config, data_dir: str, branch: str) -> PoseSequences:
             f"config.model.in_joints is {config.model.in_joints}, but the keypoints of "
             f"config.data.{branch}.input_2d {config.data[branch].input_2d!r} are "
             f"{sequences.layout.num_joints} ({sequences.layout.name})."
+        )
+    if sequences.skeleton != pose_skeleton(config).name:
+        raise ValueError(
+            f"the prepared set {config.data.name!r} has poses of {sequences.skeleton!r}"
+            f"; expected {pose_skeleton(config).name!r}: prepare it anew."
         )
     return sequences
 

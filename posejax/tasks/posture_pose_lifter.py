@@ -14,15 +14,13 @@ import numpy as np
 
 from posejax import models
 from posejax.checks import require_choice
-from posejax.skeletons import H36M_17
+from posejax.skeletons import H36M_17, Skeleton
 from posejax.tasks.posture_pose_terms import Predicted
-from posejax.tasks.posture_pose_windows import Sight, mirrored
+from posejax.tasks.posture_pose_windows import Sight, mirrored, pose_skeleton
 from posejax.typing import Config, Tree
 
 AUXILIARY_UNITS = {"none": 0, "trajectory": 3, "scale": 1}
 FLIPS = ("none", "average", "right")
-_LEFT, RIGHT_JOINTS = zip(*H36M_17.left_right, strict=True)
-CENTRE_JOINTS = tuple(sorted(set(range(17)) - {*_LEFT, *RIGHT_JOINTS}))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +31,13 @@ class Lifter:
       networks: 'pose', and 'auxiliary' where there is one.
       sight: What a training window sees.
       strided: Whether training uses the strided one-frame form.
+      skeleton: Joint set of the poses.
     """
 
     networks: Mapping[str, models.TemporalModel]
     sight: Sight
     strided: bool
+    skeleton: Skeleton = H36M_17
 
     def apply(
         self,
@@ -76,7 +76,8 @@ def make_lifter(config: Config) -> Lifter:
       ValueError: naming the field, what was found and the legal values.
     """
     kind = require_choice("config.auxiliary", config.auxiliary, AUXILIARY_UNITS)
-    outputs = {"pose": (17, 3)}
+    skeleton = pose_skeleton(config)
+    outputs = {"pose": (skeleton.num_joints, 3)}
     if AUXILIARY_UNITS[kind]:
         outputs["auxiliary"] = (1, AUXILIARY_UNITS[kind])
     numbers = config.model
@@ -98,7 +99,7 @@ def make_lifter(config: Config) -> Lifter:
     shift = models.causal_shift(tuple(numbers.filter_widths)) if numbers.causal else 0
     frames = config.data.chunk_length
     strided = frames == 1 and not numbers.dense
-    return Lifter(networks, Sight(frames, field, shift), strided)
+    return Lifter(networks, Sight(frames, field, shift), strided, skeleton)
 
 
 def lift(
@@ -137,7 +138,7 @@ def lift(
     if flip == "none":
         return plain
     other = run(mirrored(inputs, jnp.asarray(mirror)))
-    swapped = mirrored(other.pose, jnp.asarray(H36M_17.mirror()))
+    swapped = mirrored(other.pose, jnp.asarray(lifter.skeleton.mirror()))
     average = (plain.pose + swapped) / 2
     # A place has no left and right, only an x; a scale has neither.
     place = other.auxiliary
@@ -146,10 +147,10 @@ def lift(
     auxiliary = (plain.auxiliary + place) / 2
     if flip == "average":
         return Predicted(average, auxiliary)
-    pose = swapped.at[..., np.array(CENTRE_JOINTS), :].set(
-        average[..., np.array(CENTRE_JOINTS), :]
+    left, right = (
+        np.array(side) for side in zip(*lifter.skeleton.left_right, strict=True)
     )
-    pose = pose.at[..., np.array(RIGHT_JOINTS), :].set(
-        plain.pose[..., np.array(RIGHT_JOINTS), :]
-    )
+    centre = np.setdiff1d(np.arange(lifter.skeleton.num_joints), [*left, *right])
+    pose = swapped.at[..., centre, :].set(average[..., centre, :])
+    pose = pose.at[..., right, :].set(plain.pose[..., right, :])
     return Predicted(pose, auxiliary)

@@ -18,7 +18,7 @@ import numpy as np
 
 from posejax import metrics
 from posejax.geometry.bones import FREE_BONES, counted_bones
-from posejax.skeletons import H36M_17
+from posejax.skeletons import H36M_17, Skeleton
 from posejax.typing import Batch, MetricFn
 
 NAME_BYTES = 48  # of an action or subject, as it travels in an array
@@ -30,7 +30,7 @@ class LiftedPose(NamedTuple):
     """Predictions for segments: one frame before the segment, then its frames.
 
     Attributes:
-      joints: `(batch, 1 + frames, 17, 3)` metres, camera axes, as the network gives
+      joints: `(batch, 1 + frames, joints, 3)` metres, camera axes, as the network gives
         them: near root-relative, the root near the origin.
       auxiliary: `(batch, 1 + frames, 1, units)` root in camera axes (metres), or scale.
       target: As `joints`, the true poses with the root at the origin.
@@ -49,14 +49,17 @@ def _rooted(poses: jax.Array) -> jax.Array:
     return poses - poses[..., :1, :]
 
 
-def make_metrics(*, ignore_nose: bool) -> Mapping[str, MetricFn]:
-    """Returns the measures of segments.
+def make_metrics(
+    *, ignore_nose: bool, skeleton: Skeleton = H36M_17
+) -> Mapping[str, MetricFn]:
+    """Returns the measures of segments; of orientations only for Human3.6M's joints.
 
     Args:
       ignore_nose: Whether the errors leave out the nose (16 joints, aligned without it)
         and its bone, for detectors that do not see it.
+      skeleton: Joint set of the poses.
     """
-    joints = np.array(kept_joints(ignore_nose=ignore_nose))
+    joints = np.array(kept_joints(skeleton.num_joints, ignore_nose=ignore_nose))
 
     def frames(measure: Callable[..., jax.Array], *, rooted: bool = True) -> MetricFn:
         def metric(predictions: LiftedPose, batch: Batch) -> jax.Array:
@@ -83,14 +86,17 @@ def make_metrics(*, ignore_nose: bool) -> Mapping[str, MetricFn]:
             found[..., joints, :], target[..., joints, :]
         )
 
+    orientations = {
+        "mpboe_by_bone": bones(metrics.bone_orientation_errors),
+        "j_mpboe_by_joint": bones(metrics.joint_orientation_errors),
+    }
     return {
         "p1_by_joint": frames(metrics.mpjpe_per_joint),
         "p1_unrooted_by_joint": frames(metrics.mpjpe_per_joint, rooted=False),
         "p2_by_joint": frames(metrics.p_mpjpe_per_joint),
         "p3_by_joint": frames(metrics.n_mpjpe_per_joint),
         "velocity_by_joint": velocity,
-        "mpboe_by_bone": bones(metrics.bone_orientation_errors),
-        "j_mpboe_by_joint": bones(metrics.joint_orientation_errors),
+        **(orientations if skeleton is H36M_17 else {}),
         "trajectory": _trajectory,
         "frame_valid": lambda predictions, batch: predictions.frame_valid[:, 1:],
         "moved": lambda predictions, batch: predictions.frame_valid[:, :-1],
@@ -99,11 +105,16 @@ def make_metrics(*, ignore_nose: bool) -> Mapping[str, MetricFn]:
     }
 
 
-def kept_joints(*, ignore_nose: bool) -> tuple[int, ...]:
-    """Returns the joints of `H36M_17` that errors and losses count."""
-    return tuple(
-        j for j in range(H36M_17.num_joints) if not (ignore_nose and j == NOSE)
-    )
+def kept_joints(
+    num_joints: int = H36M_17.num_joints, *, ignore_nose: bool
+) -> tuple[int, ...]:
+    """Returns the joints that errors and losses count.
+
+    Args:
+      num_joints: Number of joints of the poses.
+      ignore_nose: Whether the nose of `H36M_17` is left out.
+    """
+    return tuple(j for j in range(num_joints) if not (ignore_nose and j == NOSE))
 
 
 def _trajectory(predictions: LiftedPose, batch: Batch) -> jax.Array:
@@ -133,18 +144,24 @@ class _Split(NamedTuple):
     moved: np.ndarray
 
 
-def summarize(values: Mapping[str, np.ndarray]) -> dict[str, float]:
+def summarize(
+    values: Mapping[str, np.ndarray], *, skeleton: Skeleton = H36M_17
+) -> dict[str, float]:
     """Returns the figures of a split.
 
     Args:
       values: Values of `make_metrics`, whole split, one row per segment.
+      skeleton: Joint set of the poses.
     """
     split = _joined(values)
-    joints = kept_joints(ignore_nose=split.values["p1_by_joint"].shape[1] < 17)
-    bones = np.array(FREE_BONES)[counted_bones(has_nose=NOSE in joints)]
+    count = skeleton.num_joints
+    ignore_nose = split.values["p1_by_joint"].shape[1] < count
+    joints = kept_joints(count, ignore_nose=ignore_nose)
     figures = {"frames": float(len(split.actions))}
     for measure in ("p1", "p2", "p3", "velocity", "mpboe", "j_mpboe", "p1_unrooted"):
         name = measure + ("_by_bone" if measure == "mpboe" else "_by_joint")
+        if name not in split.values:
+            continue
         where = split.moved if measure == "velocity" else slice(None)
         rows = split.values[name][where].mean(axis=1, dtype=np.float64)
         figures |= _by_name(measure, "action", rows, split.actions[where])
@@ -154,13 +171,19 @@ def summarize(values: Mapping[str, np.ndarray]) -> dict[str, float]:
     if np.isfinite(trajectory).all():
         figures |= _by_name("trajectory", "action", trajectory, split.actions)
     for measure in ("p1", "p2", "j_mpboe"):
-        for j, joint in enumerate(joints):
-            column = split.values[f"{measure}_by_joint"][:, j]
-            figures[f"{measure}_by_joint/{H36M_17.joints[joint]}"] = _mean(column)
-    for b, bone in enumerate(bones):
-        column = split.values["mpboe_by_bone"][:, b]
-        figures[f"mpboe_by_bone/{bone}"] = _mean(column)
+        if measure in figures:
+            names = [skeleton.joints[joint] for joint in joints]
+            figures |= _columns(f"{measure}_by_joint", split, names)
+    if "mpboe" in figures:
+        bones = np.array(FREE_BONES)[counted_bones(has_nose=not ignore_nose)]
+        figures |= _columns("mpboe_by_bone", split, bones.tolist())
     return figures
+
+
+def _columns(measure: str, split: _Split, names: list[str]) -> dict[str, float]:
+    """Returns the mean over all frames of each joint or bone."""
+    means = split.values[measure].mean(axis=0, dtype=np.float64)
+    return {f"{measure}/{n}": float(m) for n, m in zip(names, means, strict=True)}
 
 
 def _joined(values: Mapping[str, np.ndarray]) -> _Split:

@@ -18,13 +18,14 @@ from posejax import priors
 from posejax.data.pose_sequences import PoseSequences, pose_sequences
 from posejax.data.pose_source import read_pose_set
 from posejax.data.pose_windows import chunk_entries, flip_poses, num_batches
-from posejax.skeletons import H36M_17
+from posejax.skeletons import SKELETONS
 from posejax.tasks.posture_pose_metrics import LiftedPose
 from posejax.tasks.posture_pose_terms import Priors
 from posejax.tasks.posture_pose_windows import Sight
 from posejax.typing import Batch, Config, PredictFn, Tree
 
 RIDGE = 1e-3  # of the linear map, per frame: keypoints of a person are collinear
+GROUPED = True  # left and right share one distribution of bone directions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,6 +143,36 @@ def prior_paths(data_dir: str, name: str) -> tuple[str, str]:
     return f"{stem}_bone_ratio.npz", f"{stem}_joint_mobility.npz"
 
 
+def fit_proportion(config: Config, poses: np.ndarray) -> priors.BoneProportionPrior:
+    """Returns the prior of bone-length ratios that a run of this config fits.
+
+    Args:
+      config: The run's config.
+      poses: `(poses, 17, 3)`, metres, for example `labelled_bodies`.
+
+    Raises:
+      ValueError: the poses give no density.
+    """
+    return priors.fit_bone_proportion(
+        poses, seed=config.seed, length_std=config.prior.length_std
+    )
+
+
+def fit_mobility(config: Config, poses: np.ndarray) -> priors.JointMobilityPrior:
+    """Returns the prior of bone directions that a run of this config fits.
+
+    Args:
+      config: The run's config.
+      poses: `(poses, 17, 3)`, metres, for example `labelled_bodies`.
+
+    Raises:
+      ValueError: the poses give no density.
+    """
+    return priors.fit_joint_mobility(
+        poses, grouped=GROUPED, centered=config.prior.centered
+    )
+
+
 def _read_priors(config: Config, data_dir: str, sequences: PoseSequences) -> Priors:
     """Reads the priors from files, or fits them to the labelled poses."""
     proportion = mobility = None
@@ -151,19 +182,13 @@ def _read_priors(config: Config, data_dir: str, sequences: PoseSequences) -> Pri
         proportion = (
             priors.load_bone_proportion(ratio_path)
             if name
-            else priors.fit_bone_proportion(
-                labelled_bodies(sequences),
-                seed=config.seed,
-                length_std=config.prior.length_std,
-            )
+            else fit_proportion(config, labelled_bodies(sequences))
         )
     if config.weights.joint_mobility:
         mobility = (
             priors.load_joint_mobility(mobility_path)
             if name
-            else priors.fit_joint_mobility(
-                labelled_bodies(sequences), centered=config.prior.centered
-            )
+            else fit_mobility(config, labelled_bodies(sequences))
         )
     return Priors(proportion, mobility)
 
@@ -180,7 +205,7 @@ def baseline_statistics(config: Config, data_dir: str) -> Mapping[str, np.ndarra
         return {}
     poses = np.array(arrays[1], np.float64)
     poses[:, 0] = 0.0
-    order, swap = sequences.layout.mirror(), H36M_17.mirror()
+    order, swap = sequences.layout.mirror(), SKELETONS[sequences.skeleton].mirror()
     keypoints = np.asarray(arrays[0], np.float64)
     keypoints = np.concatenate([keypoints, flip_poses(keypoints, order)])
     poses = np.concatenate([poses, flip_poses(poses, swap)])

@@ -8,6 +8,7 @@ Reference: Pavllo et al. 2019, section 4; Amadi and Agam 2022, 2023.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -21,6 +22,10 @@ from posejax.geometry.bones import BONES, bone_lengths
 from posejax.losses.reprojection import ALIGNMENTS
 from posejax.numerics import masked_mean
 from posejax.tasks.posture_pose_metrics import kept_joints
+
+# Root, hips and spine: where a body is and which way it faces, of which the
+# orientations of its bones say nothing.
+ANCHOR_JOINTS = (0, 1, 4, 7)
 
 
 class Predicted(NamedTuple):
@@ -122,7 +127,10 @@ def _mean(values: Array, valid: Array) -> Array:
 def supervised_terms(
     predicted: Predicted, labelled: Labelled, settings: Settings
 ) -> Terms:
-    """Returns the terms of labelled windows: `pose`, `auxiliary`, `posture`.
+    """Returns the terms of labelled windows.
+
+    These are `pose`, `auxiliary`, `posture`, and `posture_anchor`: the distance of
+    `ANCHOR_JOINTS`.
 
     Args:
       predicted: What the networks say.
@@ -130,12 +138,20 @@ def supervised_terms(
       settings: Terms without a weight are left out.
     """
     terms: Terms = {}
-    kept = np.array(kept_joints(ignore_nose=settings.ignore_nose))
-    if "pose" in settings.terms:
+
+    def distance(joints: tuple[int, ...]) -> Array:
+        some = np.array(joints)
         errors = losses.joint_distance_loss(
-            predicted.pose[..., kept, :], labelled.pose[..., kept, :]
+            predicted.pose[..., some, :], labelled.pose[..., some, :]
         )
-        terms["pose"] = _mean(errors, labelled.valid)
+        return _mean(errors, labelled.valid)
+
+    if "pose" in settings.terms:
+        count = labelled.pose.shape[-2]
+        kept = kept_joints(count, ignore_nose=settings.ignore_nose)
+        terms["pose"] = distance(kept)
+    if "posture_anchor" in settings.terms:
+        terms["posture_anchor"] = distance(ANCHOR_JOINTS)
     if "auxiliary" in settings.terms:
         errors = _auxiliary_errors(predicted, labelled, settings.auxiliary)
         terms["auxiliary"] = _mean(errors, labelled.valid)
@@ -145,9 +161,58 @@ def supervised_terms(
             labelled.pose,
             kind=settings.posture_kind,
             order=settings.norm_order,
+            has_nose=not settings.ignore_nose,
         )
         terms["posture"] = _mean(errors, labelled.valid)
     return terms
+
+
+def ramped_factors(
+    step: int | jax.Array, *, every: int, factor: float, pose_follows: bool
+) -> Terms:
+    """Returns what the labelled weights are multiplied by while the posture's grows.
+
+    Args:
+      step: Steps done. May be traced.
+      every: Steps from one change to the next, at least 1.
+      factor: Of g = 1 at each change, in 0 < factor < 1.
+      pose_follows: Whether the pose's factor is g; else it stays 1.
+
+    Returns:
+      `posture`: 1 - g; and `pose`: g, if it follows.
+
+    Reference:
+      The supervised schedule of the code of Amadi and Agam 2022.
+
+    >>> late = ramped_factors(20, every=10, factor=0.5, pose_follows=True)
+    >>> {name: float(value) for name, value in late.items()}
+    {'posture': 0.75, 'pose': 0.25}
+    """
+    exponent = jnp.asarray(step // every) * math.log(factor)
+    factors = {"posture": -jnp.expm1(exponent)}
+    return factors | ({"pose": jnp.exp(exponent)} if pose_follows else {})
+
+
+def swapped_factors(step: int | jax.Array, *, every: int) -> Terms:
+    """Returns what the labelled weights are multiplied by in turns.
+
+    Args:
+      step: Steps done. May be traced.
+      every: Steps from one exchange to the next, at least 1.
+
+    Returns:
+      `pose`: 1, then 0, and so on; `posture` and `posture_anchor`: 0, then 1.
+
+    Reference:
+      The alternating epochs of the code of Amadi and Agam 2022.
+
+    >>> late = swapped_factors(10, every=10)
+    >>> {name: float(value) for name, value in late.items()}
+    {'pose': 0.0, 'posture': 1.0, 'posture_anchor': 1.0}
+    """
+    is_posture = jnp.asarray(step // every) % 2 == 1
+    on, off = jnp.where(is_posture, 1.0, 0.0), jnp.where(is_posture, 0.0, 1.0)
+    return {"pose": off, "posture": on, "posture_anchor": on}
 
 
 def _auxiliary_errors(predicted: Predicted, labelled: Labelled, kind: str) -> Array:
@@ -216,7 +281,8 @@ def unlabelled_terms(
 def _reprojection_errors(
     predicted: Predicted, unlabelled: Unlabelled, settings: Settings
 ) -> Array:
-    kept = np.array(kept_joints(ignore_nose=settings.ignore_nose))
+    count = predicted.pose.shape[-2]
+    kept = np.array(kept_joints(count, ignore_nose=settings.ignore_nose))
     target = unlabelled.target_2d[..., kept, :]
     pose = predicted.pose[..., kept, :]
     if settings.projection in ALIGNMENTS:

@@ -54,6 +54,10 @@ from posejax.training.loop import Hook as Hook
 from posejax.training.loop import fit as fit
 from posejax.training.mesh import data_mesh as data_mesh
 from posejax.training.mesh import device_batches as device_batches
+from posejax.training.minimise import MinimiseResult as MinimiseResult
+from posejax.training.minimise import PrintedStop as PrintedStop
+from posejax.training.minimise import make_minimise as make_minimise
+from posejax.training.minimise import minimise as minimise
 from posejax.training.preemption import Preempted as Preempted
 from posejax.training.preemption import Preemption as Preemption
 from posejax.training.progress import ProgressHook as ProgressHook

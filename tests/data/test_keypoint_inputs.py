@@ -1,4 +1,4 @@
-"""Keypoints from three kinds of files, and the files that are refused."""
+"""Keypoints from four kinds of files, and the files that are refused."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from posejax.data import keypoint_inputs, pose_files
-from posejax.data.keypoint_checks import LAYOUT_SKELETONS
+from posejax.data.keypoint_layouts import LAYOUT_SKELETONS
 from posejax.render import write_video
 from posejax.skeletons import COCO_17, H36M_17
 
@@ -151,7 +151,7 @@ def with_nan():
             {"camera_orientation": np.ones(4), "camera_translation": np.ones(3)},
             r"camera_orientation of .* has length 2; expected a unit quaternion",
         ),
-        ({"boxes": np.ones(4)}, r"boxes and keypoints as a detector wrote them"),
+        ({"boxes": np.ones(4)}, r"has no metadata; expected what Detectron writes"),
     ],
 )  # fmt: skip
 def test_a_file_of_one_person_that_is_wrong_is_refused(tmp_path, changes, message):

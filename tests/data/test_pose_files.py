@@ -9,6 +9,7 @@ import pytest
 from posejax.data import pose_files
 from posejax.data.coco_keypoints import read_coco_keypoints
 from posejax.data.object_arrays import read_arrays
+from posejax.data.pose_conversion import convert_pose_file
 from posejax.skeletons import H36M_17, H36M_32, remap
 
 H36M_SYMMETRY = [[4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]]
@@ -117,9 +118,7 @@ def test_plain_files_hold_the_same_and_need_no_pickle(tmp_path, subject):
         metadata={"layout_name": "coco", "num_joints": 17, "video_metadata": sizes},
     )
     for path in published:
-        pose_files.convert_pose_file(
-            path, tmp_path / f"plain_{path.name}", allow_pickle=True
-        )
+        convert_pose_file(path, tmp_path / f"plain_{path.name}", allow_pickle=True)
     plain_3d, plain_2d = (tmp_path / f"plain_{path.name}" for path in published)
     with np.load(plain_3d) as file:
         assert set(file.files) == {
@@ -139,7 +138,7 @@ def test_plain_files_hold_the_same_and_need_no_pickle(tmp_path, subject):
     ):
         np.testing.assert_array_equal(view, expected)
     # A plain file may be converted once more.
-    pose_files.convert_pose_file(plain_3d, tmp_path / "again.npz")
+    convert_pose_file(plain_3d, tmp_path / "again.npz")
     same(pose_files.read_poses_3d(tmp_path / "again.npz", num_joints=(joints,)), found)
 
 
@@ -319,6 +318,8 @@ def test_a_joint_that_is_never_labelled_is_named(tmp_path):
     [
         ({"images": []}, "neither a list of results nor a data set"),
         ([{"keypoints": []}], "has no image_id"),
+        ([{"image_id": "walk.jpg", "keypoints": []}], "'walk.jpg' .* holds no number"),
+        ([{"image_id": [1], "keypoints": []}], r"image_id \[1\] .* holds no number"),
         ([row(1, 0, count=16)], "have 48 numbers; expected 51"),
         ([row(1, float("nan"))], "not finite"),
         ({"images": [{"id": 1}], "annotations": []}, "lacks 'width'"),

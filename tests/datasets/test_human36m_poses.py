@@ -7,7 +7,7 @@ from datasets import prepare
 from datasets.human36m_poses import raw
 from posejax.data.h36m_cameras import H36M_SUBJECTS, h36m_cameras
 from posejax.data.pose_cameras import projected_pixels
-from posejax.data.pose_files import convert_pose_file
+from posejax.data.pose_conversion import convert_pose_file
 from posejax.data.pose_sequences import pose_sequences
 from posejax.data.pose_source import read_pose_set
 from posejax.skeletons import H36M_17, H36M_32, remap

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from posejax.geometry.bones import FREE_BONE_LENGTH_ORDER, bone_lengths
+from posejax.geometry.bones import (
+    BONE_PARENTS,
+    BONES,
+    FREE_BONE_LENGTH_ORDER,
+    FREE_BONE_TABLE,
+    bone_lengths,
+)
 from posejax.losses.posture import POSTURE_KINDS, posture_loss
 from tests.fill import golden
 
@@ -76,6 +82,77 @@ def test_bones_count_in_proportion_to_their_true_length():
         )
     lengths = bone_lengths(target)[np.array(FREE_BONE_LENGTH_ORDER)]
     assert lengths[8] == pytest.approx(0.5)  # RLeg
+
+
+def seen_from_its_neighbours(pose, bone):
+    """One free bone in its frame, step by step."""
+    pivot = pose[bone.pivot]
+    axis, plane = pose[bone.axis] - pivot, pose[bone.plane] - pivot
+    if bone.plane != bone.plane_pair:
+        along = pose[bone.plane_pair] - pose[bone.plane]
+        along = along / np.linalg.norm(along)
+        plane = -np.dot(pivot - pose[bone.plane], along) * along
+    normal = np.cross(axis, plane)
+    in_plane = np.cross(normal, axis)
+    rows = np.zeros((3, 3))
+    rows[bone.axis_row] = bone.axis_sign * axis / np.linalg.norm(axis)
+    rows[1 - bone.axis_row] = bone.plane_sign * in_plane / np.linalg.norm(in_plane)
+    rows[2] = bone.normal_sign * normal / np.linalg.norm(normal)
+    return rows @ (pose[bone.free] - pivot)
+
+
+def looped_loss(predicted, target, *, kind, order, left_out):
+    """The formulas of the docstring, bone by bone."""
+    found = []
+    for bone in FREE_BONE_TABLE:
+        if bone.name in left_out:
+            continue
+        ours, theirs = (seen_from_its_neighbours(p, bone) for p in (predicted, target))
+        if kind != "vec-norm":
+            ours, theirs = (v / np.linalg.norm(v) for v in (ours, theirs))
+        end = 1 + BONES.index(bone.name)
+        length = np.linalg.norm(target[end] - target[BONE_PARENTS[end - 1]])
+        if kind.endswith("cosi"):
+            value = 1 - np.dot(ours, theirs)
+            factor = 10 * length / 2
+        else:
+            value = np.linalg.norm(ours - theirs, ord=order)
+            factor = length
+        found.append(factor * value if kind.startswith("bs-") else value)
+    return np.mean(found)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(("kind", "order"), CASES)
+@pytest.mark.parametrize("left_out", [(), ("UFace",)], ids=["nose", "no_nose"])
+def test_the_loss_is_a_loop_over_the_bones_that_count(kind, order, left_out):
+    predicted, target = poses(7, 2)
+    found = posture_loss(
+        predicted, target, kind=kind, order=order, has_nose=not left_out
+    )
+    expected = looped_loss(
+        *map(np.asarray, (predicted, target)), kind=kind, order=order, left_out=left_out
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", POSTURE_KINDS)
+def test_without_a_nose_no_value_and_no_gradient_depends_on_it(kind):
+    predicted, target = poses(8, 2).astype(jnp.float32)
+
+    @jax.jit
+    def loss(predicted, target):
+        both = jax.value_and_grad(posture_loss, argnums=(0, 1))
+        return both(predicted, target, kind=kind, has_nose=False)
+
+    value, gradients = loss(predicted, target)
+    moved, _ = loss(predicted.at[9].add(0.3), target.at[9].add(5.0))
+    assert value == moved
+    for gradient in gradients:
+        np.testing.assert_array_equal(gradient[9], np.zeros(3))
+        assert np.abs(gradient).max() > 0
+    _, (collapsed, _) = loss(jnp.zeros((17, 3)), target)
+    np.testing.assert_array_equal(collapsed, np.zeros((17, 3)))
 
 
 @pytest.mark.parametrize("kind", POSTURE_KINDS)

@@ -296,7 +296,7 @@ def test_inputs_that_cannot_be_lifted_are_refused_in_a_line(work, tmp_path):
         predicted(work(), source, boxes="b.jsonl")
     pickled = tmp_path / "2d.npz"
     np.savez(pickled, positions_2d={"a": {"custom": [joints()]}}, metadata={})
-    with pytest.raises(ValueError, match="convert_pose_file") as raised:
+    with pytest.raises(ValueError, match=r"python -m datasets.convert") as raised:
         predicted(work(), pickled)
     assert "\n" not in str(raised.value)
 

@@ -123,6 +123,20 @@ def test_an_animation_is_as_fast_as_the_person_also_when_frames_are_averaged(tmp
     assert video.open_video(tmp_path / "a.mp4").fps == 15.0
 
 
+def test_an_animation_is_stored_at_the_bitrate_of_its_options(tmp_path):
+    keypoints, poses = person(8)
+    sizes = []
+    for kbps in (20, 3000):
+        path = tmp_path / f"{kbps}.mp4"
+        render.write_pose_animation(
+            path, keypoints, {"Reconstruction": poses}, keypoint_skeleton=H36M_17,
+            resolution=SIZE, fps=25.0,
+            options=dataclasses.replace(SMALL, bitrate_kbps=kbps),
+        )  # fmt: skip
+        sizes.append(path.stat().st_size)
+    assert sizes[1] > 2 * sizes[0]
+
+
 def test_a_gif_holds_every_frame(tmp_path):
     from PIL import Image
 

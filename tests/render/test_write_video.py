@@ -38,6 +38,18 @@ def test_an_mp4_gives_back_number_size_rate_and_content(tmp_path):
         assert float(stream.average_rate or 0) == pytest.approx(12.5)
 
 
+def test_an_mp4_has_the_bitrate_that_is_asked_for(tmp_path):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 255, (50, 96, 128, 3), np.uint8)
+    for kbps in (300, 1200):
+        path = tmp_path / f"{kbps}.mp4"
+        write_video(path, iter(noise), fps=25, bitrate_kbps=kbps)
+        found = path.stat().st_size * 8 / 1000 / 2  # two seconds
+        assert 0.6 * kbps < found < 1.6 * kbps
+    with pytest.raises(ValueError, match="bitrate_kbps is 0; expected at least 1"):
+        write_video(tmp_path / "film.mp4", _frames(1), fps=10, bitrate_kbps=0)
+
+
 def test_odd_sides_are_padded_at_the_end(tmp_path):
     write_video(tmp_path / "film.mp4", _frames(3, 33, 47), fps=10)
     frame = _read(tmp_path / "film.mp4")[0]

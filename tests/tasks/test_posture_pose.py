@@ -13,7 +13,7 @@ from configs.bases import quick
 from posejax import training
 from posejax.data.pose_windows import flip_intrinsics, flip_poses, window_indices
 from posejax.tasks import posture_pose_metrics
-from posejax.tasks.posture_pose import make_task
+from posejax.tasks.posture_pose import make_factors, make_task
 from posejax.tasks.posture_pose_data import make_data
 from posejax.tasks.posture_pose_lifter import lift, make_lifter
 from posejax.tasks.posture_pose_windows import Sight, gather_windows, mirrored
@@ -211,6 +211,84 @@ def test_a_batch_can_be_learnt_by_heart(data_dir):
         first = first or float(logs["pose"])
     assert first > 0.2
     assert float(logs["pose"]) < 0.02
+
+
+SCHEDULES = {
+    "none": ({}, lambda step, epoch: (1, 1)),
+    "ramp": (
+        {"factor": 0.9, "every": 3, "pose_follows": True},
+        lambda step, epoch: (0.9 ** (step // 3), 1 - 0.9 ** (step // 3)),
+    ),
+    "ramp by epochs": (
+        {"kind": "ramp", "factor": 0.5},
+        lambda step, epoch: (1, 1 - 0.5 ** (step // epoch)),
+    ),
+    "swap": (
+        {"factor": 1.0, "swap_epochs": 2},
+        lambda step, epoch: ((1, 0), (0, 1))[step // (2 * epoch) % 2],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_a_schedule_multiplies_the_labelled_weights_and_nothing_else(kind, data_dir):
+    fields, factors = SCHEDULES[kind]
+    fields = {"kind": kind, **fields}
+    config = small(
+        videopose3d_gt_27,
+        **{"weights.posture": 0.5, "weights.pose": 2.0},
+        **{f"posture_schedule.{name}": value for name, value in fields.items()},
+    )
+    data, task = make_data(config, data_dir), make_task(config, data_dir)
+    batch, epoch = as_device(first_batch(data)), data.steps_per_epoch
+    params, state = task.init(jax.random.key(0), batch)
+    key = jax.random.key(1)
+    loss = jax.jit(lambda s: task.loss(params, state, batch, key=key, step=s))
+    before = None
+    for step in (0, 2, 3, epoch - 1, epoch, 2 * epoch - 1, 2 * epoch, 4 * epoch):
+        found = loss(jnp.int32(step))
+        pose, posture = factors(step, epoch)
+        expected = 2 * pose * found.logs["pose"] + 0.5 * posture * (
+            found.logs["posture"] + found.logs.get("posture_anchor", 0.0)
+        )
+        np.testing.assert_allclose(found.loss, expected, rtol=1e-5)
+        before = before or found.logs
+        assert found.logs == before
+        assert ("posture_anchor" in found.logs) == (kind == "swap")
+
+
+WRONG_SCHEDULES = {
+    "an unknown kind": ({"kind": "fade"}, "kind is 'fade'; expected one of"),
+    "a swap that fades": ({"kind": "swap"}, "factor is 0.99 .*expected 1"),
+    "a swap after no epoch": (
+        {"kind": "swap", "factor": 1.0, "swap_epochs": 0}, "swap_epochs is 0"),
+    "a ramp that stands still": (
+        {"kind": "ramp", "factor": 1.0}, "factor is 1.0; expected 0 < factor < 1"),
+    "a ramp of negative steps": ({"kind": "ramp", "every": -1}, "every is -1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG_SCHEDULES)
+def test_a_schedule_that_cannot_be_had_is_refused_in_one_line(name):
+    fields, message = WRONG_SCHEDULES[name]
+    changes = {f"posture_schedule.{field}": value for field, value in fields.items()}
+    with pytest.raises(ValueError, match=message) as error:
+        make_task(small(**{"weights.posture": 1.0}, **changes))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("term", ["pose", "posture"])
+def test_a_schedule_of_a_term_without_weight_is_refused(term):
+    changes = {"weights.posture": 1.0, "posture_schedule.kind": "ramp"}
+    with pytest.raises(ValueError, match=rf"config.weights.{term} is 0"):
+        make_task(small(**(changes | {f"weights.{term}": 0.0})))
+
+
+def test_a_run_from_before_there_were_schedules_has_none():
+    config = small()
+    with config.unlocked():
+        del config["posture_schedule"]
+    assert make_factors(config)(jnp.int32(5), 2) == {}
 
 
 def segment_values(errors, actions, valid):

@@ -1,0 +1,1 @@
+"""Drawn pairs of frames with exact optical flow."""

@@ -1,0 +1,1 @@
+"""FlyingChairs: drawn chairs before photographs."""

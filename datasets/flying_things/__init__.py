@@ -1,0 +1,1 @@
+"""FlyingThings3D: rendered things in flight."""

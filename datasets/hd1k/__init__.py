@@ -1,0 +1,1 @@
+"""HD1K: street scenes with measured flow."""

@@ -1,0 +1,1 @@
+"""The poses of HumanEva in three and two dimensions, without pictures."""

@@ -1,0 +1,1 @@
+"""KITTI 2015: street scenes with measured flow."""

@@ -1,0 +1,1 @@
+"""MPI Sintel: scenes of an animated film."""
