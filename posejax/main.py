@@ -33,18 +33,24 @@ _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder of prepared data sets and weights; default: data."
 )
 _CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", "last", "last | best: which checkpoint evaluate and predict use."
+    "checkpoint",
+    "last",
+    "last | best: which checkpoint to evaluate, predict with or export.",
 )
 _INPUT = flags.DEFINE_string(
     "input",
     None,
-    "predict: image, folder, video or file of joints; import_weights: checkpoint file.",
+    "predict: image, folder, video, FIRST,SECOND or file of joints; import_weights: "
+    "checkpoint file.",
 )
 _BOXES = flags.DEFINE_string(
     "boxes", None, "predict: person boxes of the input (JSON lines or MOT)."
 )
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "predict: where to write; default: <workdir>/predictions/<input>."
+    "output",
+    None,
+    "predict: where to write; default: <workdir>/predictions/<input>. export_weights: "
+    "the .npz.",
 )
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed",

@@ -20,21 +20,28 @@ class ClipTruth:
 
     Attributes:
       pose: Joints of `skeletons.LSP_14` relative to the midpoint of the hips, camera
-        axes, metres; None if unknown.
-      joints: True joints in the frames, pixels: where flow is judged.
-      joint_valid: Which of them are known.
+        axes, metres; NaN in frames without a label; None if unknown.
+      joints: True joints in the frames, pixels: where flow is judged; those of
+        `skeletons.H36M_17` or `skeletons.LSP_14`, None if unknown.
+      joint_valid: Which of them are known; None beside no joints.
       flow: True flow from each frame to the next, pixels; None if unknown.
     """
 
     pose: Float[np.ndarray, "frames 14 3"] | None
-    joints: Float[np.ndarray, "frames joints 2"]
-    joint_valid: Bool[np.ndarray, "frames joints"]
+    joints: Float[np.ndarray, "frames joints 2"] | None
+    joint_valid: Bool[np.ndarray, "frames joints"] | None
     flow: Float[np.ndarray, "pairs height width 2"] | None = None
+
+
+_OF_BODIES = ("pose", "camera", "scale", "origin")
 
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
     """Frames of one person, and what was estimated in them; one entry per frame.
+
+    A clip without bodies has None for `pose`, `camera`, `scale` and `origin`: only its
+    joints in the frames are refined.
 
     Attributes:
       name: Subject and video: `S9/Walking 1.60457274`.
@@ -44,7 +51,8 @@ class Clip:
       camera: (s, tx, ty) of `geometry.project_weak_perspective`.
       scale: As there.
       origin: As there.
-      detections: Detected joints of `skeletons.LSP_14`, pixels.
+      detections: Detected joints, pixels: of `skeletons.LSP_14`; of
+        `skeletons.POSETRACK_17` without bodies.
       confidence: 0 where a joint was not detected.
       truth: What is known for evaluation, or None.
     """
@@ -52,23 +60,24 @@ class Clip:
     name: str
     images: UInt8[np.ndarray, "_ height width 3"]
     fps: float
-    pose: Float[np.ndarray, "_ 14 3"]
-    camera: Float[np.ndarray, "_ 3"]
-    scale: Float[np.ndarray, "_ 2"]
-    origin: Float[np.ndarray, "_ 2"]
-    detections: Float[np.ndarray, "_ 14 2"]
-    confidence: Float[np.ndarray, "_ 14"]
+    pose: Float[np.ndarray, "_ 14 3"] | None
+    camera: Float[np.ndarray, "_ 3"] | None
+    scale: Float[np.ndarray, "_ 2"] | None
+    origin: Float[np.ndarray, "_ 2"] | None
+    detections: Float[np.ndarray, "_ joints 2"]
+    confidence: Float[np.ndarray, "_ joints"]
     truth: ClipTruth | None = None
 
     def __post_init__(self) -> None:
+        known = [name for name in _OF_BODIES if getattr(self, name) is not None]
+        if known and len(known) < len(_OF_BODIES):
+            raise ValueError(
+                f"clip {self.name!r} has {', '.join(known)}, but not all of "
+                f"{', '.join(_OF_BODIES)}; give all of them, or none."
+            )
         counts = {
-            "images": len(self.images),
-            "pose": len(self.pose),
-            "camera": len(self.camera),
-            "scale": len(self.scale),
-            "origin": len(self.origin),
-            "detections": len(self.detections),
-            "confidence": len(self.confidence),
+            name: len(getattr(self, name))
+            for name in ("images", *known, "detections", "confidence")
         }
         if len(set(counts.values())) > 1:
             found = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -86,6 +95,11 @@ class Clip:
     def size(self) -> tuple[int, int]:
         """Height and width of the frames, pixels."""
         return self.images.shape[1], self.images.shape[2]
+
+    @property
+    def has_bodies(self) -> bool:
+        """Whether there are estimates in space, not only detections in the frames."""
+        return self.pose is not None
 
     @property
     def num_frames(self) -> int:
@@ -106,23 +120,27 @@ def first_frames(clip: Clip, count: int) -> Clip:
     if count == 0 or count >= clip.num_frames:
         return clip
     require_at_least("count", count, 2)
-    truth = clip.truth
-    if truth is not None:
-        truth = ClipTruth(
-            None if truth.pose is None else truth.pose[:count],
-            truth.joints[:count],
-            truth.joint_valid[:count],
-            None if truth.flow is None else truth.flow[: count - 1],
-        )
+    names = ("images", *_OF_BODIES, "detections", "confidence")
+    parts = {name: getattr(clip, name) for name in names}
     return dataclasses.replace(
         clip,
-        images=clip.images[:count],
-        truth=truth,
-        **{name: getattr(clip, name)[:count] for name in _PER_FRAME},
+        truth=None if clip.truth is None else first_labels(clip.truth, count),
+        **{name: x if x is None else x[:count] for name, x in parts.items()},
     )
 
 
-_PER_FRAME = ("pose", "camera", "scale", "origin", "detections", "confidence")
+def first_labels(truth: ClipTruth, count: int) -> ClipTruth:
+    """Returns what is known of the first frames.
+
+    Args:
+      truth: What is known of all.
+      count: How many frames to keep, at least 1.
+    """
+    lengths = {"pose": count, "joints": count, "joint_valid": count, "flow": count - 1}
+    parts = {name: getattr(truth, name) for name in lengths}
+    return ClipTruth(
+        **{n: x if x is None else x[: lengths[n]] for n, x in parts.items()}
+    )
 
 
 def resized(clip: Clip, factor: float) -> Clip:
@@ -150,7 +168,7 @@ def resized(clip: Clip, factor: float) -> Clip:
     ]
 
     def moved(points: np.ndarray) -> np.ndarray:
-        return (points + 0.5) * exact - 0.5
+        return ((points + 0.5) * exact - 0.5).astype(points.dtype)
 
     truth = clip.truth
     if truth is not None:
@@ -159,13 +177,18 @@ def resized(clip: Clip, factor: float) -> Clip:
             flow = np.stack(
                 [exact * cv2.resize(field, (width, height)) for field in flow]
             ).astype(np.float32)
-        truth = dataclasses.replace(truth, joints=moved(truth.joints), flow=flow)
-    # p' = (p + 1/2) f - 1/2 with p = (crop + origin) / scale.
+        joints = None if truth.joints is None else moved(truth.joints)
+        truth = dataclasses.replace(truth, joints=joints, flow=flow)
+    scale, origin = clip.scale, clip.origin
+    if scale is not None and origin is not None:
+        # p' = (p + 1/2) f - 1/2 with p = (crop + origin) / scale.
+        scale = (scale / exact).astype(np.float32)
+        origin = (origin + (0.5 * exact - 0.5) * scale).astype(np.float32)
     return dataclasses.replace(
         clip,
         images=np.stack(images),
-        scale=clip.scale / exact,
-        origin=clip.origin + (0.5 * exact - 0.5) * clip.scale / exact,
+        scale=scale,
+        origin=origin,
         detections=moved(clip.detections),
         truth=truth,
     )
@@ -182,7 +205,7 @@ def cropped(
 
     Args:
       clip: The clip.
-      joints: Where the person is in each frame, pixels.
+      joints: Where the person is in each frame, pixels; NaN where that is unknown.
       margin: Added on every side, in heights of the person.
       multiple: The window is enlarged to multiples of so many pixels where the frames
         allow it, so that clips share sizes (and programs are compiled once for all).
@@ -206,16 +229,23 @@ def cropped(
     (left, top), (right, bottom) = corner, corner + window
     truth = clip.truth
     if truth is not None:
-        flow = truth.flow
+        flow, labels = truth.flow, truth.joints
         truth = dataclasses.replace(
             truth,
-            joints=truth.joints - corner,
+            joints=None if labels is None else _shifted(labels, corner),
             flow=None if flow is None else flow[:, top:bottom, left:right],
         )
+    origin = clip.origin
+    if origin is not None and clip.scale is not None:
+        origin = (origin - corner * clip.scale).astype(np.float32)
     return dataclasses.replace(
         clip,
         images=clip.images[:, top:bottom, left:right],
-        origin=clip.origin - corner * clip.scale,
-        detections=clip.detections - corner,
+        origin=origin,
+        detections=_shifted(clip.detections, corner),
         truth=truth,
     )
+
+
+def _shifted(points: np.ndarray, corner: np.ndarray) -> np.ndarray:
+    return (points - corner).astype(points.dtype)

@@ -117,6 +117,7 @@ def test_a_coordinate_that_never_varies_is_made_independent():
     np.testing.assert_array_equal(hip[:, 2], [0.0, 0.0, 1.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_poses_that_hardly_vary_in_some_direction_give_a_usable_density(seed):
     # The inverses of such covariances are positive definite but for rounding.

@@ -54,6 +54,7 @@ def files(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_that_names_the_files_has_the_priors_that_it_would_fit(
     data_dir, monkeypatch
 ):
@@ -75,6 +76,7 @@ def test_a_run_that_names_the_files_has_the_priors_that_it_would_fit(
             np.testing.assert_allclose(one[field], values, 0, atol, err_msg=field)
 
 
+@pytest.mark.slow
 def test_files_say_what_they_were_fitted_to_and_have_plots(data_dir, tmp_path):
     config = small(**{"prior.centered": True, "prior.length_std": 0.1})
     found = fit(config, data_dir, output=str(tmp_path / "plots"))

@@ -117,6 +117,7 @@ def test_a_person_gets_arrays_words_and_an_animation(work, tmp_path, small_pictu
     assert len(list(video.read_frames(output / "animation.mp4"))) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flip", "causal"), [("none", True), ("average", False), ("right", False)]
 )

@@ -66,6 +66,7 @@ def test_windows_are_those_of_the_index_arithmetic_on_the_host(data_dir):
         np.testing.assert_array_equal(found.intrinsics[row], lens)
 
 
+@pytest.mark.slow
 def test_before_the_warm_up_is_over_unlabelled_windows_change_nothing(data_dir):
     config = small(warmup_epochs=1)
     data = make_data(config, data_dir)
@@ -126,6 +127,7 @@ def test_padding_windows_count_in_no_term(data_dir):
     assert abs(float(one.loss) - float(loss(batch).loss)) > 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("segment", "size"), [(12, 1), (5, 3), (16, 8)])
 def test_figures_depend_neither_on_segments_nor_on_batches(data_dir, segment, size):
     changes = {"evaluation.segment": segment, "evaluation.batch_size": size}
@@ -157,6 +159,7 @@ def test_velocity_counts_each_pair_of_neighbouring_frames_once(data_dir):
     assert both.sum() == 8 * 11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [posture_pose_gt_27, posture_pose_no_cameras_1])
 def test_averaged_lifting_of_a_mirror_image_is_the_mirror_image(module, data_dir):
     config = small(module)
