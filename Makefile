@@ -48,6 +48,7 @@ format: setup
 bench: setup
 	$(BIN)/python -m experiments.benchmarks.template_warp
 	$(BIN)/python -m experiments.benchmarks.posture_pose
+	$(BIN)/python -m experiments.benchmarks.flow_pose
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache *.egg-info

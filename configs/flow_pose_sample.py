@@ -10,14 +10,23 @@ from ml_collections import ConfigDict
 
 from configs.bases import flow_pose
 
+# Both people of the test split, two actions each, two of the four cameras.
+CLIPS = (
+    "S9/Directions.54138969", "S9/Directions.58860488",
+    "S9/Posing.54138969", "S9/Posing.58860488",
+    "S11/Greeting.55011271", "S11/Greeting.60457274",
+    "S11/Waiting.55011271", "S11/Waiting.60457274",
+)  # fmt: skip
+
 
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the run's config; `variant` is '' or 'priors'."""
     config = flow_pose.get_config()
     config.update(config.sample)
+    config.data.clips = CLIPS
     if variant == "priors":
-        config.pose.weights.bone_proportion = 1.0
-        config.pose.weights.joint_mobility = 1.0
+        config.pose.weights.bone_proportion = 100.0
+        config.pose.weights.joint_mobility = 100.0
     elif variant:
         raise ValueError(
             f"config variant is {variant!r}; expected nothing or 'priors'."

@@ -33,6 +33,16 @@ def get_config() -> ConfigDict:
     config.faults.detection_px = 1.5  # of detected joints, px of a frame 256 high
     config.faults.missed = 0.1  # share of joints that are not detected
 
+    config.files = ConfigDict()  # of `predict`, beside --input
+    config.files.poses = ""  # METRO's estimates, plain npz; for kind 3d
+    config.files.detections = ""  # DCPose's JSON; for kind 3d, '' is none
+    config.files.first = 0  # the frame that the first estimate is of
+    config.files.every = 1  # every how manieth frame has an estimate
+
+    config.evaluation = ConfigDict()
+    config.evaluation.joints = 17  # 17 | 14: labels at which flow is judged
+    config.evaluation.per_32 = False  # True: beside it, as the published code divides
+
     config.output = ConfigDict()
     config.output.flow = False  # True: .flo files of all pairs and cycles
     config.output.weights = False  # True: the fine-tuned weights of each clip
@@ -46,7 +56,7 @@ def _set_flow_and_pose(config: ConfigDict) -> None:
     """The two halves: fine-tuning of the flow network, minimisation of the energy."""
     config.flow = ConfigDict()
     config.flow.variant = "large"  # large | small
-    config.flow.weights = "data/raft_things.npz"  # file, or name of packaged weights
+    config.flow.weights = "raft_things.npz"  # file, or name of packaged weights
     config.flow.updates = 20  # of the flow
     config.flow.bn_mode = "frozen"  # frozen | train (as published): batch norm of the
     # context encoder while fine-tuning; `train` uses and moves statistics of one frame
@@ -56,15 +66,17 @@ def _set_flow_and_pose(config: ConfigDict) -> None:
     config.flow.learning_rate = 1e-5
     config.flow.radius = 15  # px, half the side of the squares around the skeleton
     config.flow.points = 20  # on each bone, between its ends
+    config.flow.confidence = 0.6  # kind 2d: above it, both ends of a bone are trusted
     config.flow.cycles = 2  # 1 | 2: fine-tuning before the poses, and after them
 
     config.pose = ConfigDict()
+    config.pose.kind = "3d"  # 3d (bodies) | 2d (joints in the frames)
     config.pose.num_steps = 1500  # at most
     config.pose.learning_rate = 1e-3
     config.pose.stop_decimals = 4  # stop when the printed energy stays the same ...
     config.pose.stop_repeats = 10  # ... so many times in a row
     config.pose.box_margin = 64  # px around the person in which flow is kept
-    config.pose.weights = ConfigDict()
+    config.pose.weights = ConfigDict()  # kind 3d
     config.pose.weights.flow = 0.01  # projections move as the flow says
     config.pose.weights.pos = 300.0  # joints change little between frames
     config.pose.weights.det = 0.01  # projections are near detections
@@ -74,14 +86,18 @@ def _set_flow_and_pose(config: ConfigDict) -> None:
     config.pose.weights.prior = 400.0  # poses are near where they started
     config.pose.weights.bone_proportion = 0.0  # not in the paper: bodies are likely
     config.pose.weights.joint_mobility = 0.0  # not in the paper: postures are likely
+    config.pose.point_weights = ConfigDict()  # kind 2d
+    config.pose.point_weights.flow = 300.0  # joints move as the flow says
+    config.pose.point_weights.temporal = 0.0  # joints move little
+    config.pose.point_weights.prior = 400.0  # joints are near where they were detected
 
 
 def _set_data(config: ConfigDict) -> None:
     """Which clips, and how much of them."""
     config.data = ConfigDict()
-    config.data.name = "human36m_clips"  # human36m_clips | people_sample
+    config.data.name = "human36m_clips"  # human36m_clips | sintel_clips | people_sample
     config.data.config = "raw"  # raw | frames, tiny_frames (the sample's)
-    config.data.root = ""  # folder of Human3.6M's videos, estimates and labels
+    config.data.root = ""  # folder of videos (frames), estimates and labels
     config.data.split = "test"  # of the sample
     config.data.clips = ()  # names; () = all
     config.data.every = 1  # of the sample: every how manieth frame is used
@@ -98,6 +114,7 @@ def _set_sample(config: ConfigDict) -> None:
             "data": {
                 "name": "people_sample",
                 "config": "frames",
+                "clips": (),
                 "every": 2,
                 "crop": True,
             },
@@ -110,6 +127,7 @@ def _set_sample(config: ConfigDict) -> None:
                 "learning_rate": 1e-4,
                 "radius": 4,
             },
+            "evaluation": {"joints": 14, "per_32": False},
             "prior": {
                 "data": "people_sample",
                 "subjects": ("S1", "S5", "S6", "S7", "S8"),

@@ -90,6 +90,13 @@ class Clip:
                 f"clip {self.name!r} has {len(self.images)} frame(s); expected at "
                 "least 2: flow is between two frames."
             )
+        flow = None if self.truth is None else self.truth.flow
+        wanted = (len(self.images) - 1, *self.size, 2)
+        if flow is not None and flow.shape != wanted:
+            raise ValueError(
+                f"clip {self.name!r} has true flow of shape {flow.shape}; expected "
+                f"{wanted}: of each pair of frames, in their size."
+            )
 
     @property
     def size(self) -> tuple[int, int]:

@@ -79,25 +79,44 @@ def degraded_estimates(
     wrong = pose * (1 + faults.lengths * rng.standard_normal())
     wrong = wrong + faults.drift_m * _slow(rng, frames, (14, 3), faults.memory)
     wrong = wrong + faults.jitter_m * rng.standard_normal((frames, 14, 3))
+    seen = joints.astype(np.float64)
+    seen[:, UNDETECTED] = np.nan
+    detections, confidence = degraded_detections(
+        seen, height=height, faults=faults, rng=rng
+    )
+    return Estimates(
+        pose=wrong.astype(np.float32),
+        camera=camera.astype(np.float32),
+        scale=scale.astype(np.float32),
+        origin=origin.astype(np.float32),
+        detections=detections,
+        confidence=confidence,
+    )
+
+
+def degraded_detections(
+    joints: Float[np.ndarray, "frames joints 2"],
+    *,
+    height: int,
+    faults: Faults,
+    rng: np.random.Generator,
+) -> tuple[Float[np.ndarray, "frames joints 2"], Float[np.ndarray, "frames joints"]]:
+    """Returns detections of a clip's joints with faults, and confidences of 1 or 0.
+
+    Args:
+      joints: True joints in the frames, pixels; NaN for those that are never found.
+      height: Of the frames, pixels.
+      faults: How wrong the detections are.
+      rng: Where the faults come from.
+    """
     size = faults.detection_px * height / 256
-    detections = joints + size * rng.standard_normal(joints.shape)
+    found = joints + size * rng.standard_normal(joints.shape)
     # A joint is missed for a while: where a slow process is high.
     threshold = _upper_quantile(faults.missed)
-    confidence = _slow(rng, frames, (14,), faults.memory) < threshold
-    confidence[:, UNDETECTED] = False
-    return Estimates(
-        *(
-            array.astype(np.float32)
-            for array in (
-                wrong,
-                camera,
-                scale,
-                origin,
-                np.where(confidence[..., None], detections, 0),
-                confidence,
-            )
-        )
-    )
+    is_found = _slow(rng, len(joints), joints.shape[1:2], faults.memory) < threshold
+    is_found &= np.isfinite(joints).all(axis=-1)
+    found = np.where(is_found[..., None], found, 0)
+    return found.astype(np.float32), is_found.astype(np.float32)
 
 
 def _slow(

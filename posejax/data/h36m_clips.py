@@ -8,7 +8,8 @@ The folder holds, for a subject S9 and a video `Walking 1.60457274`::
     data_2d_h36m_gt.npz  data_3d_h36m.npz                        plain, optional: labels
 
 Every fifth frame is used, from the second on. The labels are those of VideoPose3D's
-files: joints in the world, brought here into the axes of the camera.
+files: joints in the world, brought here into the axes of the camera. Frames behind the
+last label have none.
 
 Reference:
   Arko et al. 2022 (arXiv 2210.15121), their code's evaluation on Human3.6M.
@@ -105,11 +106,17 @@ def _truth(
         return None
     points = joints[subject, action][H36M_CAMERAS.index(camera)][used]
     world = positions[subject, action][used]
-    return ClipTruth(
-        lsp_labels(world, h36m_camera(subject, camera)).astype(np.float32),
-        points.astype(np.float32),
-        np.isfinite(points).all(axis=-1),
-    )
+    count = len(range(used.start, used.stop, used.step))
+    points = _padded(points.astype(np.float32), count)
+    pose = lsp_labels(world, h36m_camera(subject, camera)).astype(np.float32)
+    known = np.asarray(np.isfinite(points).all(axis=-1))
+    return ClipTruth(_padded(pose, count), points, known)
+
+
+def _padded(labels: np.ndarray, count: int) -> np.ndarray:
+    """Labels of so many frames, NaN behind the last: videos outlast their labels."""
+    behind = np.full((max(count - len(labels), 0), *labels.shape[1:]), np.nan)
+    return np.concatenate([labels, behind.astype(labels.dtype)])
 
 
 @functools.lru_cache(maxsize=1)

@@ -78,6 +78,12 @@ def _optimise_clips(run) -> Mapping[str, Any]:
     return optimise_clips.optimise_clips(run)
 
 
+def _predict_clip(run) -> Mapping[str, Any]:
+    from posejax.procedures import predict_clip
+
+    return predict_clip.predict_clip(run)
+
+
 def _evaluate_clips(run) -> Mapping[str, Any]:
     from posejax.procedures import optimise_clips
 
@@ -101,6 +107,7 @@ VERBS: Mapping[str, Mapping[str, Verb]] = {
     "flow_pose": {
         "train": _optimise_clips,
         "evaluate": _evaluate_clips,
+        "predict": _predict_clip,
     },
     "raft": {
         "train": _train,

@@ -7,6 +7,7 @@ flow. Every clip starts from the same weights; clips do not know of each other.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -18,12 +19,13 @@ from jax.sharding import Mesh
 from posejax import optimizers, training
 from posejax.data.clips import Clip
 from posejax.data.flow_boxes import flow_boxes
-from posejax.losses import PoseClip, PoseVariables
 from posejax.tasks import flow_pose
 from posejax.tasks.flow_pose_bodies import BodyPriors
+from posejax.tasks.flow_pose_kinds import Estimates, Kind, points_of, pose_kind
 from posejax.typing import Batch, Config, Task, Tree
 
 Watch = Callable[[str], None]
+BOX_STEP = 128  # px: sides of the boxes in which flow is kept; clips share programs
 
 
 class Weights(NamedTuple):
@@ -41,17 +43,19 @@ class Programs:
       task: The fine-tuning.
       step: Its compiled step.
       flow: `(params, model_state, image_1, image_2) -> flow`, as it is reported.
-      trained_flow: The same with the statistics of fine-tuning.
-      target: `(flow, joints, next_joints) -> target`.
-      minimise: `(PoseVariables, PoseClip) -> MinimiseResult`.
+      trained_flow: The same as the fine-tuning sees it, `-> (flow, model_state)`.
+      target: `(flow, joints, next_joints, joint_valid) -> target`.
+      minimise: `(variables, data) -> MinimiseResult`.
+      kind: What is refined of a person.
     """
 
     task: Task
     step: training.TrainStep
     flow: Callable[..., jax.Array]
-    trained_flow: Callable[..., jax.Array]
+    trained_flow: Callable[..., tuple[jax.Array, Tree]]
     target: Callable[..., jax.Array]
     minimise: Callable[..., training.MinimiseResult]
+    kind: Kind
 
 
 class ClipResult(NamedTuple):
@@ -61,8 +65,8 @@ class ClipResult(NamedTuple):
       flows: Flow from each frame to the next, `(pairs, height, width, 2)` pixels: by
         the given weights, after the first and, if there was one, the second cycle.
       target: What the first cycle asked for in the pair in the middle of the clip.
-      pose: `(frames, 14, 3)` optimised joints, metres.
-      camera: `(frames, 3)` optimised cameras.
+      original: Estimates by name, see `flow_pose_kinds.Kind`.
+      optimised: The same after the minimisation.
       flow_losses: Per cycle the loss of each step.
       energies: The energy before each update of the poses.
       terms: Each of its terms.
@@ -71,8 +75,8 @@ class ClipResult(NamedTuple):
 
     flows: tuple[np.ndarray, ...]
     target: np.ndarray
-    pose: np.ndarray
-    camera: np.ndarray
+    original: Estimates
+    optimised: Estimates
     flow_losses: tuple[np.ndarray, ...]
     energies: np.ndarray
     terms: dict[str, np.ndarray]
@@ -94,29 +98,33 @@ def make_programs(
       ValueError: a value that is not legal.
     """
     task = flow_pose.make_task(config)
-    pose = config.pose
+    pose, kind = config.pose, pose_kind(config)
+    target = functools.partial(
+        flow_pose.skeleton_target,
+        bones=kind.bones,
+        num_between=config.flow.points,
+        radius=config.flow.radius,
+        keeps_beyond=kind.keeps_beyond,
+    )
 
-    def target(flow: jax.Array, joints: jax.Array, later: jax.Array) -> jax.Array:
-        return flow_pose.skeleton_target(
-            flow,
-            joints,
-            later,
-            num_between=config.flow.points,
-            radius=config.flow.radius,
-        )
+    def skeleton_target(
+        flow: jax.Array, joints: jax.Array, later: jax.Array, valid: jax.Array
+    ) -> jax.Array:
+        return target(flow, joints, later, joint_valid=valid)
 
     return Programs(
         task=task,
         step=training.make_train_step(task, mesh=mesh),
         flow=jax.jit(flow_pose.make_flow(config)),
-        trained_flow=jax.jit(flow_pose.make_flow(config, train=True)),
-        target=jax.jit(target),
+        trained_flow=jax.jit(flow_pose.make_trained_flow(config)),
+        target=jax.jit(skeleton_target),
         minimise=training.make_minimise(
             flow_pose.make_energy(config, priors),
             optimizers.adam(pose.learning_rate),
             num_steps=pose.num_steps,
             stop=training.PrintedStop(pose.stop_decimals, pose.stop_repeats),
         ),
+        kind=kind,
     )
 
 
@@ -141,17 +149,20 @@ def joint_optimise(
       ValueError: If the person is outside the frames all the time.
       NonFiniteError: If the energy of the poses is not finite.
     """
+    kind = programs.kind
+    require_joints(clip, kind)
+    original = kind.estimates(clip, kind.start(clip))
     first = clip_flow(clip, programs, weights)
-    joints = _projection(clip, clip.pose, clip.camera)
+    joints = original["joints2d"]
     watch("flow, first cycle")
     tuned, losses, target = fine_tune(clip, config, programs, weights, first, joints)
     flows, flow_losses = [first, clip_flow(clip, programs, tuned)], [losses]
     watch("poses")
     found = refine_poses(clip, config, programs, flows[-1])
-    pose, camera = (np.asarray(array) for array in found.variables)
+    optimised = kind.estimates(clip, found.variables)
     if config.flow.cycles == 2:
         watch("flow, second cycle")
-        joints = _projection(clip, pose, camera)
+        joints = optimised["joints2d"]
         tuned, losses, _ = fine_tune(clip, config, programs, tuned, flows[-1], joints)
         flows.append(clip_flow(clip, programs, tuned))
         flow_losses.append(losses)
@@ -159,8 +170,8 @@ def joint_optimise(
     return ClipResult(
         flows=tuple(flows),
         target=target,
-        pose=pose,
-        camera=camera,
+        original=original,
+        optimised=optimised,
         flow_losses=tuple(flow_losses),
         energies=np.asarray(found.losses)[:count],
         terms={name: np.asarray(term)[:count] for name, term in found.terms.items()},
@@ -168,25 +179,48 @@ def joint_optimise(
     )
 
 
-def clip_flow(
-    clip: Clip, programs: Programs, weights: Weights, *, is_trained: bool = False
-) -> np.ndarray:
+def clip_flow(clip: Clip, programs: Programs, weights: Weights) -> np.ndarray:
     """Returns the flow from each frame of a clip to the next, pixels.
 
     Args:
       clip: The clip.
       programs: What is compiled.
       weights: Of the flow network.
-      is_trained: True for the flow as the fine-tuning sees it.
     """
-    compute = programs.trained_flow if is_trained else programs.flow
-    frames = clip.images
+    frames, weights = clip.images, _placed(weights)
     return np.stack(
         [
-            np.asarray(compute(*weights, frames[t][None], frames[t + 1][None])[0])
+            np.asarray(programs.flow(*weights, frames[t][None], frames[t + 1][None])[0])
             for t in range(clip.num_frames - 1)
         ]
     )
+
+
+def _placed(weights: Weights) -> Weights:
+    """Weights as every other call has them: a program is compiled for each kind."""
+    return jax.device_put(jax.device_get(weights))
+
+
+def trained_clip_flow(
+    clip: Clip, programs: Programs, weights: Weights
+) -> tuple[np.ndarray, Weights]:
+    """Returns the flow as the fine-tuning sees it, and the weights after that.
+
+    With batch norm of single frames (`config.flow.bn_mode` 'train'), each pair moves
+    the running statistics, as in the published code.
+
+    Args:
+      clip: The clip.
+      programs: What is compiled.
+      weights: Of the flow network.
+    """
+    params, model_state = _placed(weights)
+    flows = []
+    for t in range(clip.num_frames - 1):
+        frames = clip.images[t][None], clip.images[t + 1][None]
+        flow, model_state = programs.trained_flow(params, model_state, *frames)
+        flows.append(np.asarray(flow[0]))
+    return np.stack(flows), Weights(params, model_state)
 
 
 def fine_tune(
@@ -207,16 +241,18 @@ def fine_tune(
       programs: What is compiled.
       weights: Where to start; a new optimiser each time.
       flow: `(pairs, height, width, 2)` by these weights as they are reported.
-      joints: `(frames, 14, 2)` joints in the frames, pixels.
+      joints: `(frames, joints, 2)` joints in the frames, pixels.
 
     Returns:
       The weights, the loss of each step, and the target of the pair in the middle.
     """
     if config.flow.bn_mode == "train":
-        flow = clip_flow(clip, programs, weights, is_trained=True)
+        flow, weights = trained_clip_flow(clip, programs, weights)
     pairs = clip.num_frames - 1
+    trusted = programs.kind.trusted(clip, config.flow.confidence)
+    both = trusted[:-1] & trusted[1:]
     targets = [
-        np.asarray(programs.target(flow[t], joints[t], joints[t + 1]))
+        np.asarray(programs.target(flow[t], joints[t], joints[t + 1], both[t]))
         for t in range(pairs)
     ]
 
@@ -258,7 +294,7 @@ def fine_tune(
 def refine_poses(
     clip: Clip, config: Config, programs: Programs, flow: np.ndarray
 ) -> training.MinimiseResult:
-    """Minimises the energy of a clip's poses and cameras.
+    """Minimises the energy of what a clip's estimates say.
 
     Args:
       clip: The clip.
@@ -270,28 +306,10 @@ def refine_poses(
       ValueError: If the person is outside the frames all the time, or the energy is
         not finite.
     """
-    height, width = clip.size
-    joints = _projection(clip, clip.pose, clip.camera)
-    offsets, (rows, columns) = flow_boxes(
-        joints, width=width, height=height, margin_px=config.pose.box_margin
-    )
-    boxes = np.stack(
-        [
-            field[y : y + rows, x : x + columns]
-            for field, (x, y) in zip(flow, offsets.tolist(), strict=True)
-        ]
-    )
-    known = PoseClip(
-        initial_pose=jnp.asarray(clip.pose),
-        detections=jnp.asarray(clip.detections),
-        confidence=jnp.asarray(clip.confidence),
-        scale=jnp.asarray(clip.scale, jnp.float32),
-        origin=jnp.asarray(clip.origin, jnp.float32),
-        flow=jnp.asarray(boxes),
-        flow_offset=jnp.asarray(offsets, jnp.float32),
-    )
-    start = PoseVariables(jnp.asarray(clip.pose), jnp.asarray(clip.camera))
-    found = programs.minimise(start, known)
+    kind = programs.kind
+    require_joints(clip, kind)
+    boxes, offsets = kept_flow(clip, config, kind, flow)
+    found = programs.minimise(kind.start(clip), kind.data(clip, boxes, offsets))
     if not bool(found.is_finite):
         raise ValueError(
             f"the energy of clip {clip.name!r} is not finite after "
@@ -301,5 +319,68 @@ def refine_poses(
     return found
 
 
-def _projection(clip: Clip, pose: np.ndarray, camera: np.ndarray) -> np.ndarray:
-    return flow_pose.projected(pose, camera, clip.scale, clip.origin)
+def kept_flow(
+    clip: Clip, config: Config, kind: Kind, flow: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the flow of a clip around its person, and where the boxes begin.
+
+    The sides of the boxes are multiples of 128 pixels where the frames allow it, so
+    that clips of one size share their programs.
+
+    Args:
+      clip: The clip.
+      config: See `configs/bases/flow_pose.py`.
+      kind: What is refined.
+      flow: `(pairs, height, width, 2)`, pixels.
+
+    Raises:
+      ValueError: If the person is outside the frames all the time.
+    """
+    height, width = clip.size
+    joints = points_of(kind, clip)
+    known = np.isfinite(joints).all(axis=-1, keepdims=True)
+    if known.any():  # those that are not known are no reason for a larger box
+        middle = joints.mean(axis=(0, 1), where=known)
+        joints = np.where(known, joints, middle)
+    offsets, size = flow_boxes(
+        joints, width=width, height=height, margin_px=config.pose.box_margin
+    )
+    rows, columns = (
+        min(-(-side // BOX_STEP) * BOX_STEP, most)
+        for side, most in zip(size, clip.size, strict=True)
+    )
+    offsets = np.minimum(offsets, [width - columns, height - rows]).astype(np.int32)
+    boxes = [
+        field[y : y + rows, x : x + columns]
+        for field, (x, y) in zip(flow, offsets.tolist(), strict=True)
+    ]
+    return np.stack(boxes), offsets
+
+
+def require_joints(clip: Clip, kind: Kind) -> None:
+    """Checks that a clip has what is refined, somewhere in its frames.
+
+    Raises:
+      ValueError: it has not.
+    """
+    found, wanted = clip.detections.shape[-2], kind.skeleton.num_joints
+    needs_bodies = "joints3d" in kind.about
+    if found != wanted or clip.has_bodies != needs_bodies:
+        raise ValueError(
+            f"clip {clip.name!r} has detections of {found} joints "
+            f"{'with' if clip.has_bodies else 'without'} bodies, but config.pose.kind "
+            f"asks for {wanted} joints {'with' if needs_bodies else 'without'}; choose "
+            "the other kind."
+        )
+    if not kind.known(clip).any():
+        raise ValueError(
+            f"no joint of clip {clip.name!r} is detected in any frame; give the "
+            "detections of this clip."
+        )
+    (height, width), points = clip.size, points_of(kind, clip)
+    if not np.any(np.all((points >= 0) & (points <= [width - 1, height - 1]), axis=-1)):
+        raise ValueError(
+            f"the joints of clip {clip.name!r} are outside its frames of {width} x "
+            f"{height} pixels in all of them; check that poses, crops and frames are "
+            "of one video of this size."
+        )

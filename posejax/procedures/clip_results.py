@@ -9,59 +9,118 @@ import jax.numpy as jnp
 import numpy as np
 
 from posejax import importers, metrics, render
-from posejax.data.clips import Clip
+from posejax.data.clip_labels import labels_as
+from posejax.data.clips import Clip, ClipTruth
 from posejax.data.flow_files import write_flo
-from posejax.geometry import LSP_FLOW_BONES
 from posejax.procedures.alternate import ClipResult
+from posejax.skeletons import LSP_14
 from posejax.tasks import flow_pose
+from posejax.tasks.flow_pose_kinds import Estimates, Kind
 from posejax.typing import Config
 
 STAGES = ("original", "first", "second")  # the published names of the flow's cycles
 ORIGINAL, OPTIMISED = (255, 145, 0), (0, 220, 235)  # colours of the poses
+PUBLISHED_JOINTS = 32  # by which the published code divides, whatever there is
+JOINT_COUNTS = (17, 14)
 Figures = dict[str, Any]
 
 
-def clip_figures(clip: Clip, result: ClipResult) -> Figures:
+def clip_figures(
+    clip: Clip, result: ClipResult, kind: Kind, evaluation: Config
+) -> Figures:
     """Returns sums and counts, from which figures of any group of clips are made.
 
     Args:
       clip: The clip.
       result: What was made of it.
+      kind: What was refined.
+      evaluation: `joints` and `per_32`.
 
     Returns:
-      By name `[sum, count]`: `joint_epe/<stage>` (pixels, over joints and pairs),
-      `dense_epe/<stage>` where the true flow is known, and for `original` and
-      `optimised` poses `mpjpe_mm`, `p_mpjpe_mm` (over frames), `acceleration_mm` (over
-      inner frames) and `projection_px` (over joints). Empty without truth.
+      By name `[sum, count]`: `joint_epe/<stage>` (pixels, over joints and pairs; where
+      asked for, `joint_epe_per_32/<stage>`), `dense_epe/<stage>` where the true flow is
+      known, and for `original` and `optimised` poses `mpjpe_mm`, `p_mpjpe_mm` (over
+      frames), `acceleration_mm` (over inner frames) and `projection_px` (over joints).
+      Empty without truth.
+
+    Raises:
+      ValueError: If `evaluation.joints` is neither 17 nor 14.
     """
+    if evaluation.joints not in JOINT_COUNTS:
+        raise ValueError(
+            f"config.evaluation.joints is {evaluation.joints!r}; expected 17 (all "
+            "labelled joints of Human3.6M) or 14 (those of LSP)."
+        )
     truth = clip.truth
     if truth is None:
         return {}
     found: Figures = {}
-    both = truth.joint_valid[:-1] & truth.joint_valid[1:]
+    joints = _labels(truth)
     for stage, flow in zip(STAGES, result.flows, strict=False):
-        errors = metrics.joint_flow_errors(
-            jnp.asarray(flow),
-            jnp.asarray(truth.joints[:-1]),
-            jnp.asarray(truth.joints[1:]),
-            joint_valid=jnp.asarray(both),
-        )
-        found[f"joint_epe/{stage}"] = _sum(errors.errors, errors.counts)
+        if joints is not None:
+            found |= _joint_flow(flow, joints, stage, evaluation)
         if truth.flow is not None:
             dense = np.linalg.norm(flow - truth.flow, axis=-1)
             found[f"dense_epe/{stage}"] = _sum(dense, np.ones_like(dense))
-    for name, pose, camera in (
-        ("original", clip.pose, clip.camera),
-        ("optimised", result.pose, result.camera),
+    for name, estimates in (
+        ("original", result.original),
+        ("optimised", result.optimised),
     ):
-        if truth.pose is not None:
-            for measure, values in flow_pose.pose_errors(pose, truth.pose).items():
-                found[f"{measure}/{name}"] = _sum(values, np.ones_like(values))
-        points = flow_pose.projected(pose, camera, clip.scale, clip.origin)
-        distances = np.linalg.norm(points - truth.joints, axis=-1)
-        found[f"projection_px/{name}"] = _sum(
-            np.where(truth.joint_valid, distances, 0), truth.joint_valid
+        found |= _pose_figures(clip, truth, kind, estimates, name)
+    return found
+
+
+def _labels(truth: ClipTruth) -> np.ndarray | None:
+    """The labelled joints, NaN for those that are not known."""
+    if truth.joints is None or truth.joint_valid is None:
+        return None
+    return np.where(truth.joint_valid[..., None], truth.joints, np.nan)
+
+
+def _joint_flow(
+    flow: np.ndarray, joints: np.ndarray, stage: str, evaluation: Config
+) -> Figures:
+    """The errors at the labelled joints, and the published figure beside them."""
+    fields = jnp.asarray(flow)
+
+    def errors(joints: np.ndarray) -> metrics.JointFlowErrors:
+        known = np.asarray(np.isfinite(joints).all(axis=-1))
+        points = jnp.asarray(np.where(known[..., None], joints, 0))
+        both = jnp.asarray(known[:-1] & known[1:])
+        return metrics.joint_flow_errors(
+            fields, points[:-1], points[1:], joint_valid=both
         )
+
+    wanted = joints
+    if evaluation.joints == LSP_14.num_joints:
+        wanted = labels_as(joints, LSP_14)
+    judged = errors(wanted)
+    found = {f"joint_epe/{stage}": _sum(judged.errors, judged.counts)}
+    if evaluation.per_32:
+        judged = errors(joints)
+        points = jnp.asarray(np.nan_to_num(joints[:-1], nan=-1.0))
+        last = metrics.joint_flow_distinct_pixels(fields, points)
+        total, _ = _sum(np.where(last, judged.errors, 0), judged.counts)
+        count = float(PUBLISHED_JOINTS * len(flow))
+        found[f"joint_epe_per_32/{stage}"] = [total, count]
+    return found
+
+
+def _pose_figures(
+    clip: Clip, truth: ClipTruth, kind: Kind, estimates: Estimates, name: str
+) -> Figures:
+    found: Figures = {}
+    if truth.pose is not None and "joints3d" in estimates:
+        errors = flow_pose.pose_errors(estimates["joints3d"], truth.pose)
+        for measure, values in errors.items():
+            found[f"{measure}/{name}"] = _sum(values, np.ones_like(values))
+    joints = _labels(truth)
+    if joints is not None:
+        labels = labels_as(joints, kind.skeleton)
+        counts = np.isfinite(labels).all(axis=-1) & kind.known(clip)
+        offsets = np.where(counts[..., None], estimates["joints2d"] - labels, 0)
+        distances = np.linalg.norm(offsets, axis=-1)
+        found[f"projection_px/{name}"] = _sum(distances, counts)
     return found
 
 
@@ -85,6 +144,19 @@ def mean_figures(rows: Iterable[Mapping[str, Sequence[float]]]) -> dict[str, flo
     return {name: float(s / n) for name, (s, n) in totals.items() if n}
 
 
+def total_counts(rows: Iterable[Mapping[str, Sequence[float]]]) -> dict[str, int]:
+    """Returns how many errors the mean of each figure is of.
+
+    Args:
+      rows: Of each clip, see `clip_figures`.
+    """
+    totals: dict[str, int] = {}
+    for row in rows:
+        for name, (_, count) in row.items():
+            totals[name] = totals.get(name, 0) + int(count)
+    return totals
+
+
 def figure_tables(figures: Mapping[str, float]) -> str:
     """Returns the tables of flow and of poses, as text.
 
@@ -94,11 +166,15 @@ def figure_tables(figures: Mapping[str, float]) -> str:
     flow = {
         stage: {
             what: figures.get(f"{name}/{stage}")
-            for name, what in (("joint_epe", "joints px"), ("dense_epe", "all px"))
+            for name, what in (
+                ("joint_epe", "joints px"),
+                ("joint_epe_per_32", "joints, sum/32 px"),
+                ("dense_epe", "all px"),
+            )
             if f"{name}/original" in figures
         }
         for stage in STAGES
-        if f"joint_epe/{stage}" in figures
+        if {f"joint_epe/{stage}", f"dense_epe/{stage}"} & set(figures)
     }
     measures = {
         "mpjpe_mm": "MPJPE mm",
@@ -121,7 +197,7 @@ def figure_tables(figures: Mapping[str, float]) -> str:
 
 
 def write_clip(
-    folder: pathlib.Path, clip: Clip, result: ClipResult, output: Config
+    folder: pathlib.Path, clip: Clip, result: ClipResult, kind: Kind, output: Config
 ) -> None:
     """Writes the estimates of a clip, and what `config.output` asks for.
 
@@ -129,32 +205,24 @@ def write_clip(
       folder: Of the clip.
       clip: The clip.
       result: What was made of it.
+      kind: What was refined.
       output: `flow`, `weights`, `pictures`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    projections = [
-        flow_pose.projected(pose, camera, clip.scale, clip.origin)
-        for pose, camera in ((clip.pose, clip.camera), (result.pose, result.camera))
-    ]
     about = {
         "clip": clip.name,
-        "skeleton": "lsp_14",
-        "joints3d": "metres relative to the pelvis; camera axes: x right, y down",
-        "joints2d": "pixels of the frames as used, x before y",
-        "camera": "(s, tx, ty) of a weak-perspective camera, see posejax.geometry",
+        "skeleton": kind.skeleton.name,
+        **kind.about,
         "fps": clip.fps,
         "frame_size": clip.size,
     }
-    arrays: dict[str, Any] = {
-        "about": np.array(json.dumps(about)),
-        "joints3d_orig": clip.pose,
-        "joints3d_optim": result.pose,
-        "joints2d_orig": projections[0],
-        "joints2d_optim": projections[1],
-        "camera_orig": clip.camera,
-        "camera_optim": result.camera,
-        "scale": clip.scale,
-        "origin": clip.origin,
+    arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
+    for ending, estimates in (("orig", result.original), ("optim", result.optimised)):
+        arrays |= {f"{name}_{ending}": array for name, array in estimates.items()}
+    if clip.has_bodies:
+        arrays |= {"scale": clip.scale, "origin": clip.origin}
+    arrays |= {
+        "confidence": clip.confidence,
         "energy": result.energies,
         **{f"energy_{name}": term for name, term in result.terms.items()},
         **{f"flow_loss_{n + 1}": x for n, x in enumerate(result.flow_losses)},
@@ -173,14 +241,11 @@ def write_clip(
             for number, flow in enumerate(flows):
                 write_flo(folder / f"flow_{stage}" / f"{number:05d}.flo", flow)
     if output["pictures"]:
-        write_pictures(folder, clip, result, projections)
+        write_pictures(folder, clip, result, kind)
 
 
 def write_pictures(
-    folder: pathlib.Path,
-    clip: Clip,
-    result: ClipResult,
-    projections: Sequence[np.ndarray],
+    folder: pathlib.Path, clip: Clip, result: ClipResult, kind: Kind
 ) -> None:
     """Writes a sheet of the pair in the middle, and a video of both poses and flows.
 
@@ -188,14 +253,13 @@ def write_pictures(
       folder: Of the clip.
       clip: The clip.
       result: What was made of it.
-      projections: Joints of the original and of the optimised poses, pixels.
+      kind: What was refined.
     """
     middle = (clip.num_frames - 1) // 2
-    longest = max(
-        float(np.linalg.norm(flows[middle], axis=-1).max())
-        for flows in (*result.flows, [result.target] * (middle + 1))
+    longest = max(  # not of the target, beside which a slow flow would be white
+        float(np.linalg.norm(flows[middle], axis=-1).max()) for flows in result.flows
     )
-    rows = [_frame(clip, projections, middle)]
+    rows = [_frame(clip, result, kind, middle)]
     titles = ["poses: original orange, optimised blue"]
     for stage, flows in zip(STAGES, result.flows, strict=False):
         rows.append(render.flow_to_image(flows[middle], max_length=longest))
@@ -213,7 +277,7 @@ def write_pictures(
 
     def frames():
         for t in range(clip.num_frames - 1):
-            pictures = [_frame(clip, projections, t)]
+            pictures = [_frame(clip, result, kind, t)]
             reach = max(
                 float(np.linalg.norm(f[t], axis=-1).max()) for f in result.flows
             )
@@ -226,14 +290,18 @@ def write_pictures(
     render.write_video(folder / "clip.mp4", frames(), clip.fps)
 
 
-def _frame(clip: Clip, projections: Sequence[np.ndarray], t: int) -> np.ndarray:
+def _frame(clip: Clip, result: ClipResult, kind: Kind, t: int) -> np.ndarray:
     """A frame with the skeletons of the original and of the optimised pose."""
     picture = clip.images[t]
-    for joints, color in zip(projections, (ORIGINAL, OPTIMISED), strict=True):
+    for estimates, color in (
+        (result.original, ORIGINAL),
+        (result.optimised, OPTIMISED),
+    ):
         picture = render.draw_skeleton(
             picture,
-            joints[t],
-            chains=LSP_FLOW_BONES,
+            estimates["joints2d"][t],
+            chains=kind.bones,
+            valid=kind.known(clip)[t],
             line_color=color,
             joint_colors=color,
         )

@@ -6,6 +6,7 @@ the clips, and so do the devices of a process.
 """
 
 import concurrent.futures
+import dataclasses
 import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from absl import logging
 from jax.sharding import Mesh
 
 from posejax import render
+from posejax.checks import require_choice
 from posejax.data.clips import Clip
 from posejax.procedures.alternate import (
     Programs,
@@ -28,14 +30,20 @@ from posejax.procedures.clip_results import (
     clip_figures,
     figure_tables,
     mean_figures,
+    total_counts,
     write_clip,
 )
 from posejax.procedures.evaluate import write_json
-from posejax.procedures.run import Opened, Run, open_run
+from posejax.procedures.run import DATA_CHOICES, DATA_DIR, Opened, Run, open_run
 from posejax.tasks import flow_pose
 from posejax.tasks.flow_pose_bodies import fit_body_priors
-from posejax.tasks.flow_pose_data import ClipSet, clip_set
+from posejax.tasks.flow_pose_data import FILES, ClipSet, clip_set
 
+SAMPLE_WARNING = (
+    "config.data.root is '': running on the embedded sample of drawn people instead. "
+    "Figures of this run say nothing about real data. Name the folder with videos, "
+    "estimates and labels: --config.data.root=DIR"
+)
 FIGURES = "figures.json"  # of a clip; written last, so a clip that has it is finished
 
 
@@ -47,12 +55,36 @@ def optimise_clips(run: Run) -> Mapping[str, Any]:
       ValueError: a bad value, a clip whose parts do not belong together, or a work
         directory of another config.
     """
-    opened = open_run(run)
+    opened = open_clips(run)
     if opened.warning:
         logging.warning("%s", opened.warning)
     clips = clip_set(opened.config, opened.data_dir)
     optimise_set(clips, opened)
-    return report(opened, clips.names)
+    figures = report(opened, clips.names)
+    if opened.warning:
+        logging.warning("%s", opened.warning)
+    return figures
+
+
+def open_clips(run: Run) -> Opened:
+    """Opens a run whose clips may be files as they are handed out.
+
+    Of such, nothing is prepared: `config.data.root` says where they are. Without it,
+    `--data auto` runs on the embedded sample.
+
+    Raises:
+      FileNotFoundError: the clips are not there; no work directory is made then.
+      ValueError: as `open_run`.
+    """
+    config = run.config
+    if config is None or run.data == "sample" or config.data.name not in FILES:
+        return open_run(run)
+    if run.data == "auto" and not config.data.root:
+        opened = open_run(dataclasses.replace(run, data="sample"))
+        return dataclasses.replace(opened, warning=SAMPLE_WARNING)
+    require_choice("--data", run.data, DATA_CHOICES)
+    clip_set(config, run.data_dir or DATA_DIR)
+    return open_run(dataclasses.replace(run, data="prepared"), needs_data=False)
 
 
 def evaluate_clips(run: Run) -> Mapping[str, Any]:
@@ -74,7 +106,7 @@ def optimise_set(clips: ClipSet, opened: Opened) -> None:
     left = [name for name in share if name not in done]
     logging.info("%d clips, %d of them finished", len(share), len(share) - len(left))
     priors = None
-    if any(config.pose.weights[name] for name in flow_pose.PRIOR_TERMS):
+    if flow_pose.asked_priors(config):
         priors = fit_body_priors(config, opened.data_dir)
     weights = Weights(*flow_pose.initial_weights(config))
     devices = jax.local_devices()[: max(1, len(left))]
@@ -105,9 +137,10 @@ def optimise_clip(
     height, width = clip.size
     watch(f"{clip.num_frames} frames of {width} x {height}")
     result = joint_optimise(clip, opened.config, programs, weights, watch=watch)
-    figures = clip_figures(clip, result)
+    kind, config = programs.kind, opened.config
+    figures = clip_figures(clip, result, kind, config.evaluation)
     folder = clip_folder(opened.workdir, clip.name)
-    write_clip(folder, clip, result, opened.config.output)
+    write_clip(folder, clip, result, kind, config.output)
     steps = {"pose_steps": len(result.energies)}
     write_json(folder / FIGURES, {"clip": clip.name, **steps, "sums": figures})
     for line in figure_tables(mean_figures([figures])).splitlines():
@@ -151,7 +184,10 @@ def report(opened: Opened, names: Sequence[str]) -> Mapping[str, Any]:
     }
     folder = opened.workdir / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "clips.json", {"num_clips": len(rows), **groups})
+    counts = total_counts(rows.values())
+    write_json(
+        folder / "clips.json", {"num_clips": len(rows), "counts": counts, **groups}
+    )
     text = f"{len(rows)} clips\n\n{figure_tables(total)}\n"
     render.write_text(folder / "clips.txt", text)
     render.write_text(folder / "clips.csv", "\n".join(_csv(groups)) + "\n")

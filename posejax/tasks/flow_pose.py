@@ -51,12 +51,11 @@ def initial_weights(config: Config) -> tuple[Tree, Tree]:
     return importers.read_weights(config.flow.weights, like=like)
 
 
-def make_flow(config: Config, *, train: bool = False) -> Callable[..., jax.Array]:
+def make_flow(config: Config) -> Callable[..., jax.Array]:
     """Returns `(params, model_state, image_1, image_2) -> flow` for frames of any size.
 
     Args:
       config: See `configs/bases/flow_pose.py`.
-      train: True normalises as the fine-tuning does (`config.flow.bn_mode`).
 
     Returns:
       A pure function of `(batch, height, width, 3)` frames, values in 0..255, to flow
@@ -67,7 +66,29 @@ def make_flow(config: Config, *, train: bool = False) -> Callable[..., jax.Array
     def flow(
         params: Tree, model_state: Tree, image_1: jax.Array, image_2: jax.Array
     ) -> jax.Array:
-        return _flow(config, network, params, model_state, image_1, image_2, train)[0]
+        return _flow(config, network, params, model_state, image_1, image_2, False)[0]
+
+    return flow
+
+
+def make_trained_flow(config: Config) -> Callable[..., tuple[jax.Array, Tree]]:
+    """Returns `(params, model_state, image_1, image_2) -> (flow, model_state)`.
+
+    The flow is normalised as the fine-tuning does it (`config.flow.bn_mode`), and so
+    its statistics move.
+
+    Args:
+      config: See `configs/bases/flow_pose.py`.
+
+    Returns:
+      A pure function, else as that of `make_flow`.
+    """
+    network = make_network(config)
+
+    def flow(
+        params: Tree, model_state: Tree, image_1: jax.Array, image_2: jax.Array
+    ) -> tuple[jax.Array, Tree]:
+        return _flow(config, network, params, model_state, image_1, image_2, True)
 
     return flow
 
@@ -141,6 +162,22 @@ def make_task(config: Config, data_dir: str = "data") -> Task:
     )
 
 
+def asked_priors(config: Config) -> tuple[str, ...]:
+    """Returns the priors of bodies that have a weight.
+
+    Raises:
+      ValueError: there are no bodies that they could be of.
+    """
+    weights = config.pose.weights
+    asked = tuple(name for name in PRIOR_TERMS if weights[name])
+    if asked and config.pose.kind != "3d":
+        raise ValueError(
+            f"config.pose.weights.{asked[0]} is {weights[asked[0]]}, but there are no "
+            f"bodies in config.pose.kind {config.pose.kind!r}; set it to 0."
+        )
+    return asked
+
+
 def make_energy(
     config: Config, priors: BodyPriors | None = None
 ) -> Callable[..., tuple[jax.Array, Mapping[str, jax.Array]]]:
@@ -154,12 +191,15 @@ def make_energy(
     Raises:
       ValueError: If a weight asks for a prior that is not given.
     """
+    asked = asked_priors(config)
+    if config.pose.kind == "2d":
+        of_points = config.pose.point_weights.to_dict()
+        return lambda points, data: losses.point_energy(points, data, of_points)
     weights = config.pose.weights.to_dict()
-    asked = [name for name in PRIOR_TERMS if weights[name]]
     if asked and priors is None:
         raise ValueError(
             f"config.pose.weights.{asked[0]} is {weights[asked[0]]}, but there is no "
-            "prior; name one in config.prior.name."
+            "prior; give those of fit_body_priors."
         )
     for name in set(PRIOR_TERMS) - set(asked):
         del weights[name]
@@ -178,20 +218,31 @@ def skeleton_target(
     joints: jax.Array,
     next_joints: jax.Array,
     *,
+    joint_valid: jax.Array,
+    bones: tuple[tuple[int, int], ...],
     num_between: int,
     radius: int,
+    keeps_beyond: bool = True,
 ) -> jax.Array:
     """Returns the flow that a moving skeleton asks for, from a flow to start from.
 
     Args:
       flow: `(height, width, 2)`, pixels.
-      joints: `(14, 2)` joints of `skeletons.LSP_14` in the first frame, pixels.
+      joints: `(joints, 2)` in the first frame, pixels.
       next_joints: The same in the second.
+      joint_valid: `(joints,)`, which of them ask for flow: known in both frames.
+      bones: Along which it is asked for, in the order of painting.
       num_between: Points on each bone between its ends.
       radius: Half the side of the square around a point, pixels.
+      keeps_beyond: False leaves out points beyond the right or lower border.
     """
-    points, valid = geometry.skeleton_points(joints, num_between=num_between)
-    later, _ = geometry.skeleton_points(next_joints, num_between=num_between)
+    options = {"bones": bones, "num_between": num_between, "joint_valid": joint_valid}
+    points, valid = geometry.skeleton_points(joints, **options)
+    later, _ = geometry.skeleton_points(next_joints, **options)
+    if not keeps_beyond:
+        height, width = flow.shape[:2]
+        border = jnp.array([[width, height]], points.dtype)
+        valid &= jnp.all(jnp.round(points) < border, axis=-1)
     return geometry.flow_target(flow, points, later, valid=valid, radius=radius)[0]
 
 
@@ -208,12 +259,16 @@ def pose_errors(pose: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
 
     Args:
       pose: `(frames, 14, 3)` joints of `skeletons.LSP_14`, metres.
-      target: The true ones; both are compared relative to the middle of the hips.
+      target: The true ones, NaN in frames that do not count; both are compared
+        relative to the middle of the hips.
 
     Returns:
-      `mpjpe_mm` and `p_mpjpe_mm` per frame, `acceleration_mm` per frame that has both
-      neighbours (mm per frame squared).
+      `mpjpe_mm` and `p_mpjpe_mm` per frame that counts, `acceleration_mm` per frame
+      that counts with both neighbours (mm per frame squared).
     """
+    counts = np.asarray(np.isfinite(target).all(axis=(-2, -1)))
+    inner = counts[:-2] & counts[1:-1] & counts[2:]
+    target = np.where(counts[:, None, None], target, pose)
     both = (centred_on_hips(np.asarray(array, np.float32)) for array in (pose, target))
     predicted, wanted = (jnp.asarray(array) for array in both)
     found = {
@@ -221,4 +276,8 @@ def pose_errors(pose: np.ndarray, target: np.ndarray) -> dict[str, np.ndarray]:
         "p_mpjpe_mm": metrics.p_mpjpe(predicted, wanted),
         "acceleration_mm": metrics.acceleration_error(predicted, wanted),
     }
-    return {name: 1000 * np.asarray(value) for name, value in found.items()}
+    counted = {"acceleration_mm": inner}
+    return {
+        name: 1000 * np.asarray(value)[counted.get(name, counts)]
+        for name, value in found.items()
+    }

@@ -10,11 +10,19 @@ import pytest
 from configs import flow_pose_sample
 from datasets.prepare import prepare
 from posejax import importers, models, training
+from posejax.data.clip_labels import labels_as
 from posejax.data.clips import first_frames
 from posejax.losses import PoseVariables
 from posejax.procedures import alternate, clip_results, optimise_clips, verb
 from posejax.procedures.run import Run, without_sample
-from posejax.tasks import TASKS, flow_pose, flow_pose_bodies, flow_pose_data
+from posejax.skeletons import LSP_14, POSETRACK_17
+from posejax.tasks import (
+    TASKS,
+    flow_pose,
+    flow_pose_bodies,
+    flow_pose_data,
+    flow_pose_kinds,
+)
 
 NAME = "S9/Walking.54138969"
 
@@ -32,7 +40,7 @@ def data_dir(tmp_path_factory):
 def small(data_dir, **changes):
     config = without_sample(flow_pose_sample.get_config())
     settings = {
-        "data.config": "tiny_frames", "data.every": 1, "data.scale": 0.5,
+        "data.config": "tiny_frames", "data.clips": (), "data.every": 1, "data.scale": 0.5,
         "flow.weights": str(data_dir / "w.npz"), "flow.updates": 1, "flow.epochs": 1,
         "pose.num_steps": 20, "prior.data_config": "poses_tiny",
         "prior.subjects": ("S1", "S5"), "prior.every": 1,
@@ -170,10 +178,14 @@ def test_figures_of_a_clip_are_those_of_loops(data_dir):
     clip = flow_pose_data.clip_set(config, str(data_dir)).read(NAME)
     truth = clip.truth
     flows = (truth.flow, truth.flow + 1.0)
+    kind = flow_pose_kinds.pose_kind(config)
+    original = kind.estimates(clip, kind.start(clip))
     result = alternate.ClipResult(
-        flows, truth.flow[0], truth.pose, clip.camera, (), np.zeros(1), {}, None
-    )
-    found = clip_results.mean_figures([clip_results.clip_figures(clip, result)])
+        flows, truth.flow[0], original, original | {"joints3d": truth.pose}, (),
+        np.zeros(1), {}, None,
+    )  # fmt: skip
+    sums = clip_results.clip_figures(clip, result, kind, config.evaluation)
+    found = clip_results.mean_figures([sums])
     assert found["dense_epe/original"] == 0
     assert found["dense_epe/first"] == pytest.approx(2**0.5, rel=1e-5)
     assert found["mpjpe_mm/optimised"] == pytest.approx(0, abs=1e-3)
@@ -181,14 +193,31 @@ def test_figures_of_a_clip_are_those_of_loops(data_dir):
     errors = np.linalg.norm(clip.pose - hips - truth.pose, axis=-1)
     assert found["mpjpe_mm/original"] == pytest.approx(1000 * errors.mean(), rel=1e-4)
     total, count = 0.0, 0
+    joints = labels_as(truth.joints, LSP_14)
     for t in range(clip.num_frames - 1):
         for joint in range(14):
-            x, y = np.rint(truth.joints[t, joint]).astype(int)
+            x, y = np.rint(joints[t, joint]).astype(int)
             if 0 <= x < clip.size[1] and 0 <= y < clip.size[0]:
-                step = truth.joints[t + 1, joint] - truth.joints[t, joint]
+                step = joints[t + 1, joint] - joints[t, joint]
                 total += np.linalg.norm(truth.flow[t, y, x] - step)
                 count += 1
     assert found["joint_epe/original"] == pytest.approx(total / count, rel=1e-4)
+
+
+def test_a_clip_of_the_sample_without_bodies_has_detections_at_its_joints(data_dir):
+    changes = {"pose.kind": "2d", "data.crop": False, "data.scale": 1.0}
+    config = small(data_dir, **changes, **{"faults.detection_px": 0.0})
+    clip = flow_pose_data.clip_set(config, str(data_dir)).read(NAME)
+    assert not clip.has_bodies
+    labels = labels_as(clip.truth.joints, POSETRACK_17)
+    known = clip.confidence > 0
+    assert known.any()
+    np.testing.assert_allclose(clip.detections[known], labels[known], atol=1e-4)
+    cropped = small(data_dir, **changes | {"data.crop": True})
+    clip = flow_pose_data.clip_set(cropped, str(data_dir)).read(NAME)
+    kind = flow_pose_kinds.pose_kind(cropped)
+    points = flow_pose_kinds.points_of(kind, clip)
+    assert np.array_equal(np.isfinite(points).all(-1), clip.confidence > 0)
 
 
 def test_clips_that_are_not_there_are_refused_by_name(data_dir):
@@ -206,7 +235,7 @@ def test_a_person_outside_all_frames_is_refused(data_dir):
     away = dataclasses.replace(clip, origin=clip.origin + 5000)
     flow = np.zeros((clip.num_frames - 1, *clip.size, 2), np.float32)
     programs = alternate.make_programs(config)
-    with pytest.raises(ValueError, match="outside the picture"):
+    with pytest.raises(ValueError, match=r"clip 'S9/Walking.* outside its frames"):
         alternate.refine_poses(away, config, programs, flow)
 
 

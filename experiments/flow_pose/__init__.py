@@ -1,0 +1,1 @@
+"""flow_pose: optical flow and the joint optimisation on real frames, results."""
