@@ -22,8 +22,8 @@ CLIPS = (
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the run's config; `variant` is '' or 'priors'."""
     config = flow_pose.get_config()
+    config.sample.data.clips = CLIPS
     config.update(config.sample)
-    config.data.clips = CLIPS
     if variant == "priors":
         config.pose.weights.bone_proportion = 100.0
         config.pose.weights.joint_mobility = 100.0

@@ -22,7 +22,7 @@ def markdown(result: Mapping[str, Any]) -> str:
         "\n".join(_settings(result)),
         figure_table(_rows(result), units=_UNITS, corner="case", layout="markdown"),
     ]
-    for rows in (_ratios(result), _variants(result)):
+    for rows in (pages.ratios(result["cases"]), _variants(result)):
         if rows:
             sections.append(figure_table(rows, corner="case", layout="markdown"))
     sections.append(
@@ -68,22 +68,6 @@ def _rows(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             "rate": found["items_per_second"],
             **pages.costs(side, found),
             "compiler's plan": None if plan is None else round(plan),
-        }
-    return rows
-
-
-def _ratios(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    rows = {}
-    for case in result["cases"]:
-        if "speed_ratio" not in case:
-            continue
-        by_round = ", ".join(f"{ratio:.2f}" for ratio in case["ratio_of_rounds"])
-        rows[case["name"]] = {
-            "theirs / ours, time": case["speed_ratio"],
-            "by round": by_round,
-            "aim (CPU)": case["aim"],
-            "ours / theirs, peak memory": case["memory_ratio"],
-            "reference": case["reference_name"],
         }
     return rows
 

@@ -90,3 +90,20 @@ def write(
     """Writes a result as `name.json` and its page as `name.md`, each whole or not."""
     write_text(folder / f"{name}.json", json.dumps(result, indent=2) + "\n")
     write_text(folder / f"{name}.md", page + "\n")
+
+
+def ratios(cases: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Returns the rows of theirs by ours, of the cases that have a reference."""
+    rows = {}
+    for case in cases:
+        if "speed_ratio" not in case:
+            continue
+        by_round = ", ".join(f"{ratio:.2f}" for ratio in case["ratio_of_rounds"])
+        rows[case["name"]] = {
+            "theirs / ours, time": case["speed_ratio"],
+            "by round": by_round,
+            "aim (CPU)": case["aim"],
+            "ours / theirs, peak memory": case["memory_ratio"],
+            "reference": case["reference_name"],
+        }
+    return rows

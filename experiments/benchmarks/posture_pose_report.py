@@ -21,7 +21,7 @@ def markdown(result: Mapping[str, Any]) -> str:
         "\n".join(_settings(result)),
         figure_table(_rows(result), units=_UNITS, corner="case", layout="markdown"),
     ]
-    ratios = _ratios(result)
+    ratios = pages.ratios(result["cases"])
     if ratios:
         sections.append(figure_table(ratios, corner="case", layout="markdown"))
     sections += [_scan(result)] if _scan(result) else []
@@ -65,22 +65,6 @@ def _rows(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             "min-max": f"{low:.2f}-{high:.2f}",
             "rate": round(found["items_per_second"]),
             **pages.costs(side, found),
-        }
-    return rows
-
-
-def _ratios(result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    rows = {}
-    for case in result["cases"]:
-        if "speed_ratio" not in case:
-            continue
-        by_round = ", ".join(f"{ratio:.2f}" for ratio in case["ratio_of_rounds"])
-        rows[case["name"]] = {
-            "theirs / ours, time": case["speed_ratio"],
-            "by round": by_round,
-            "aim (CPU)": case["aim"],
-            "ours / theirs, peak memory": case["memory_ratio"],
-            "reference": case["reference_name"],
         }
     return rows
 

@@ -40,7 +40,8 @@ def data_dir(tmp_path_factory):
 def small(data_dir, **changes):
     config = without_sample(flow_pose_sample.get_config())
     settings = {
-        "data.config": "tiny_frames", "data.clips": (), "data.every": 1, "data.scale": 0.5,
+        "data.config": "tiny_frames", "data.clips": (), "data.every": 1,
+        "data.scale": 0.5,
         "flow.weights": str(data_dir / "w.npz"), "flow.updates": 1, "flow.epochs": 1,
         "pose.num_steps": 20, "prior.data_config": "poses_tiny",
         "prior.subjects": ("S1", "S5"), "prior.every": 1,
