@@ -19,6 +19,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # What is compared with stored values is optimised, as a user's program is.
 UNOPTIMIZED = (
     "geometry", "losses", "metrics", "priors", "test_configs", "test_transformations",
+    "test_configs_of_flow", "test_flow_pose_benchmarks", "test_flow_pose_experiments",
 )  # fmt: skip
 
 

@@ -105,10 +105,12 @@ def test_the_legal_data_sets_are_those_of_the_builders():
     for system in TASKS.values():
         for name, configs in system().data_sets.items():
             legal.setdefault(name, set()).update(configs)
-    assert set(legal) == set(BUILDERS)
-    for name, configs in legal.items():
-        built = [config.name for config in BUILDERS[name]().BUILDER_CONFIGS]
-        assert configs == {config for config in built if "frames" not in config}
+    # Clips of files are read where they lie; nothing is built of them.
+    unbuilt = {"human36m_clips", "sintel_clips"}
+    assert set(legal) - unbuilt == set(BUILDERS)
+    for name in set(legal) - unbuilt:
+        built = {config.name for config in BUILDERS[name]().BUILDER_CONFIGS}
+        assert legal[name] == built
 
 
 def test_an_older_version_of_the_sample_does_not_stop_the_builder(tmp_path):
