@@ -22,6 +22,17 @@ UNOPTIMIZED = (
     "test_configs_of_flow", "test_flow_pose_benchmarks", "test_flow_pose_experiments",
 )  # fmt: skip
 
+# Tests (with all their cases) that `make check` cannot afford, as measured; the rest
+# of those marked slow say so themselves.
+SLOW = frozenset((pathlib.Path(__file__).parent / "slow_tests.txt").read_text().split())
+
+
+def pytest_collection_modifyitems(items):
+    """Marks the tests of `slow_tests.txt` as slow."""
+    for item in items:
+        if item.nodeid.partition("[")[0] in SLOW:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(autouse=True)
 def compiled_quickly(request):

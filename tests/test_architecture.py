@@ -137,3 +137,11 @@ def test_the_command_line_stays_a_composition_root():
     assert text.count("\n") <= 120, "main.py: flags to verb, nothing else"
     assert "import numpy" not in text
     assert "import jax" not in text
+
+
+@pytest.mark.parametrize(
+    "name", (ROOT / "tests/slow_tests.txt").read_text().split(), ids=str
+)
+def test_a_test_that_is_named_as_slow_exists(name):
+    path, _, function = name.partition("::")
+    assert f"def {function}(" in (ROOT / path).read_text()
